@@ -1,0 +1,51 @@
+"""The children of a process, from what the operating system says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Process", "descendants"]
+
+
+PROC = Path("/proc")
+"""Where Linux says it; elsewhere `ps` does, which a small Linux image may lack."""
+
+
+class Process(NamedTuple):
+    """One running process; `command` is its whole command line."""
+
+    pid: int
+    parent: int
+    command: str
+
+
+def descendants(pid: int) -> list[Process]:
+    """Return every process below `pid`, parents before their children."""
+    everything = _from_proc() if PROC.is_dir() else _from_ps()
+    found: list[Process] = []
+    below = {pid}
+    while generation := [process for process in everything if process.parent in below]:
+        found += generation
+        below = {process.pid for process in generation}
+    return found
+
+
+def _from_proc() -> list[Process]:
+    found = []
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            # "pid (name) state parent ...", where the name may hold spaces and brackets.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended while we looked
+        found.append(Process(int(folder.name), parent, command))
+    return found
+
+
+def _from_ps() -> list[Process]:
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True)
+    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+    return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
