@@ -65,7 +65,8 @@ def sync_event(did: str, commit: Commit, time: str) -> Event:
 
 def identity_event(did: str, handle: str | None, time: str) -> Event:
     """Say that the identity may have changed."""
-    return Event("#identity", {"did": did, "time": time} | ({} if handle is None else {"handle": handle}))
+    body: dict[str, Value] = {"did": did, "time": time}
+    return Event("#identity", body if handle is None else {**body, "handle": handle})
 
 
 def account_event(did: str, status: str | None, time: str) -> Event:

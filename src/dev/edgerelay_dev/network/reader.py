@@ -36,8 +36,7 @@ class FrameReader:
     ) -> None:
         """Connect and upgrade; raises `StreamClosed` when the host will not."""
         target = urlsplit(ws_url)
-        assert target.hostname is not None and target.port is not None
-        self._socket = socket.create_connection((target.hostname, target.port), timeout_s)
+        self._socket = socket.create_connection((target.hostname or "localhost", target.port or 80), timeout_s)
         self._buffer = bytearray()
         self._at = 0
         query = "" if cursor is None else f"?cursor={cursor}"

@@ -55,9 +55,11 @@ class Subscription:
         try:
             cursor = int(self.cursor) if self.cursor else None
         except ValueError:
-            return await _refuse(socket, "InvalidRequest", "Expected integer value type for cursor")
+            await _refuse(socket, "InvalidRequest", "Expected integer value type for cursor")
+            return
         if cursor is not None and (self.faults.future_cursor or (self.rules.checks_future_cursor and cursor > newest)):
-            return await _refuse(socket, "FutureCursor", "Cursor in the future.")
+            await _refuse(socket, "FutureCursor", "Cursor in the future.")
+            return
         after = self.feed.live_edge if cursor is None else min(newest, max(0, cursor - self.rules.inclusive))
         if cursor is not None and cursor > 0 and after < self.feed.forgotten:
             socket.send(info_frame("OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"))
@@ -69,7 +71,8 @@ class Subscription:
         while True:
             if (limit := self.faults.close_after_frames) is not None and sent >= limit:
                 await socket.drain()
-                return socket.abort()
+                socket.abort()
+                return
             if self.faults.stall:
                 await self.faults.change()
                 continue
@@ -80,7 +83,8 @@ class Subscription:
                 continue
             lag = self.feed.newest - batch.last_seq
             if was_live and self.rules.max_lag_frames is not None and lag > self.rules.max_lag_frames:
-                return await _refuse(socket, "ConsumerTooSlow", "Stream consumer too slow")
+                await _refuse(socket, "ConsumerTooSlow", "Stream consumer too slow")
+                return
             socket.write(batch.wire)
             await socket.drain()
             if (pace := self.faults.bytes_per_s) is not None:

@@ -39,7 +39,8 @@ ACTIONS: Final = {"create": 940, "delete": 28, "profile": 8, "several": 10, "ide
 
 _SEVERAL_MAX: Final = 10
 _WORDS: Final = "the relay keeps every event in order and tells no story twice until the morning comes"
-_POST_WORDS: Final = "the relay keeps every event in order and tells no story twice until the morning comes"
+_POST_WORDS: Final = (4, 40)
+"""Fewest and most words of a post."""
 _BURST_EVENTS: Final = 16
 """Events made at once when there is no pace to keep; other tasks run in between."""
 _PAST_START_US: Final = 1_680_000_000_000_000
