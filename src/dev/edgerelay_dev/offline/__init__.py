@@ -2,6 +2,7 @@
 
     checkout       where everything lies in a checkout, and the versions that it pins
     bundle         the Pyodide bundle that workerd would otherwise download
+    snapshot       the interpreter just after its start, so that a start is quick
     modules        the Worker's Python packages, unpacked for the runtime's platform
     configuration  the wrangler configuration, derived from wrangler.toml
     preparation    the above, made once and kept until what they are made from changes

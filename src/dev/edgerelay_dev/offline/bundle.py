@@ -74,7 +74,7 @@ class Place(NamedTuple):
     """One text of the glue, how often it occurs in the pinned version, and what stands there instead."""
 
     text: str
-    count: int
+    times: int
     replacement: str
 
 
@@ -103,9 +103,9 @@ def adapt_glue(glue: str) -> str:
     """Return the glue with each place replaced; raises BundleError where the text is not the expected one."""
     for place in PLACES:
         found = glue.count(place.text)
-        if found != place.count:
+        if found != place.times:
             raise BundleError(
-                f"{GLUE_NAME} has {place.text!r} {found} times, expected {place.count}: "
+                f"{GLUE_NAME} has {place.text!r} {found} times, expected {place.times}: "
                 "this is not the pinned version of the npm package pyodide, or its places have to be looked up anew"
             )
         glue = glue.replace(place.text, place.replacement)

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgerelay_dev.offline.checkout import Checkout
 
-__all__ = ["OFFLINE_FLAGS", "derive", "write_configuration"]
+__all__ = ["derive", "offline_flags", "write_configuration"]
 
 OFFLINE_FLAGS = (
     "python_workers_development",
@@ -30,6 +30,11 @@ SOURCES = "worker"
 """The copied folder of `main`, beside the derived file."""
 
 
+def offline_flags(production: Mapping[str, Any]) -> list[str]:
+    """Return the compatibility flags of wrangler.toml with those that take Python from the disk."""
+    return [*production["compatibility_flags"], *OFFLINE_FLAGS]
+
+
 def derive(production: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
     """Return wrangler's configuration for one relay: the top level of wrangler.toml with these settings on top.
 
@@ -38,7 +43,7 @@ def derive(production: Mapping[str, Any], settings: Mapping[str, str]) -> dict[s
     """
     derived = {key: value for key, value in production.items() if key not in ("env", "build", "secrets")}
     derived["main"] = f"{SOURCES}/{Path(production['main']).name}"
-    derived["compatibility_flags"] = [*production["compatibility_flags"], *OFFLINE_FLAGS]
+    derived["compatibility_flags"] = offline_flags(production)
     derived["vars"] = {**production.get("vars", {}), **settings}
     return derived
 

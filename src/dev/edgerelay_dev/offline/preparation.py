@@ -9,29 +9,46 @@ import fcntl
 import hashlib
 import json
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from edgerelay_dev.offline import bundle, modules
+from edgerelay_dev.offline import bundle, modules, snapshot
 from edgerelay_dev.offline.checkout import Checkout, IncompleteError
+from edgerelay_dev.offline.configuration import offline_flags
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["WORKER_PORT", "Prepared", "prepare"]
+
+WORKER_PORT = "EDGERELAY_WORKER_PORT"
+"""The environment variable that tells the wrapper of workerd where the Worker is to listen."""
+
+# wrangler lets the proxy listen on the port of the relay and the Worker on any free one, which only it knows.
+WRAPPER = """\
+#!/bin/sh
+for argument; do
+  shift
+  [ "$argument" = "--socket-addr=entry=127.0.0.1:0" ] && argument="--socket-addr=entry=127.0.0.1:${{{port}:-0}}"
+  set -- "$@" "$argument"
+done
+exec "{workerd}" "$@" "--pyodide-bundle-disk-cache-dir={bundle}" \\
+  "--python-snapshot-dir={snapshot}" "--python-load-snapshot={snapshot_name}"
+"""
 
 BUILD_STEP = Path("src", "dev", "build_assets.mjs")
 
 
-class Prepared:
-    """The files that a relay is started with.
+class Prepared(NamedTuple):
+    """What a relay is started with.
 
     Attributes:
-        checkout: the checkout that they were made from.
-        workerd: an executable that runs workerd with the bundle of this checkout.
+        checkout: the checkout that it was made from.
+        workerd: an executable that runs workerd with the bundle and the snapshot of this checkout.
     """
 
-    def __init__(self, checkout: Checkout, workerd: Path) -> None:
-        self.checkout = checkout
-        self.workerd = workerd
+    checkout: Checkout
+    workerd: Path
 
 
 def prepare(checkout: Checkout, report: Callable[[str], None] = lambda line: None) -> Prepared:
@@ -39,9 +56,10 @@ def prepare(checkout: Checkout, report: Callable[[str], None] = lambda line: Non
     checkout.cache.mkdir(exist_ok=True)
     with _alone(checkout.cache / "lock"):
         bundle_folder = _bundle(checkout, report)
+        snapshot_folder = _snapshot(checkout, bundle_folder, report)
         _modules(checkout, report)
         _build_step(checkout, report)
-        return Prepared(checkout, _wrapper(checkout, bundle_folder))
+        return Prepared(checkout, _wrapper(checkout, bundle_folder, snapshot_folder))
 
 
 def _bundle(checkout: Checkout, report: Callable[[str], None]) -> Path:
@@ -52,6 +70,24 @@ def _bundle(checkout: Checkout, report: Callable[[str], None]) -> Path:
         if stale:
             report("making the Pyodide bundle")
             bundle.write_bundle(checkout.pyodide, target)
+    return folder
+
+
+def _snapshot(checkout: Checkout, bundle_folder: Path, report: Callable[[str], None]) -> Path:
+    folder = checkout.cache / "snapshot"
+    production = tomllib.loads(checkout.wrangler_toml.read_text())
+    date: str = production["compatibility_date"]
+    flags = offline_flags(production)
+    inputs = [
+        bundle_folder.with_suffix(".stamp").read_bytes(),
+        (checkout.workerd.parent.parent / "package.json").read_bytes(),
+        json.dumps([date, flags]).encode(),
+        Path(snapshot.__file__).read_bytes(),
+    ]
+    with _stamp(folder.with_suffix(".stamp"), folder / snapshot.SNAPSHOT_NAME, *inputs) as stale:
+        if stale:
+            report("taking a snapshot of the interpreter")
+            snapshot.take_snapshot(checkout.workerd, bundle_folder, date, flags, folder)
     return folder
 
 
@@ -74,10 +110,16 @@ def _build_step(checkout: Checkout, report: Callable[[str], None]) -> None:
         report(line)
 
 
-def _wrapper(checkout: Checkout, bundle_folder: Path) -> Path:
-    """Write the executable that wrangler takes for workerd: the only way to pass workerd one more argument."""
+def _wrapper(checkout: Checkout, bundle_folder: Path, snapshot_folder: Path) -> Path:
+    """Write the executable that wrangler takes for workerd: the only way to change how workerd is called."""
     path = checkout.cache / "workerd"
-    text = f'#!/bin/sh\nexec "{checkout.workerd}" "$@" "--pyodide-bundle-disk-cache-dir={bundle_folder}"\n'
+    text = WRAPPER.format(
+        workerd=checkout.workerd,
+        bundle=bundle_folder,
+        snapshot=snapshot_folder,
+        snapshot_name=snapshot.SNAPSHOT_NAME,
+        port=WORKER_PORT,
+    )
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
         path.chmod(0o755)

@@ -1,7 +1,7 @@
 """A relay that runs on workerd: started, killed in every way, and started again on the same state.
 
-`wrangler dev` is the process that is started. It runs two workerd processes: a proxy that listens on the port of the
-relay, and the one that runs the Worker.
+`wrangler dev` is the process that is started. It runs two workerd processes: a proxy, which listens on the port of the
+relay, and the one that runs the Worker, which listens on a port of its own and starts anew whenever it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Self
 
 from edgerelay_dev.offline.checkout import Checkout
 from edgerelay_dev.offline.configuration import write_configuration
-from edgerelay_dev.offline.preparation import prepare
+from edgerelay_dev.offline.preparation import WORKER_PORT, prepare
 from edgerelay_dev.offline.processes import descendants
 
 __all__ = ["RelayProcess", "StartError"]
@@ -54,7 +54,8 @@ class RelayProcess:
     Attributes:
         state_dir: the folder of the embedded storage, which outlives every start.
         port: the port of the relay, the same for every start.
-        inspector_port: the port of the inspector of both workerd processes.
+        worker_port: the port of the Worker without the proxy, which costs as much per message as the Worker's sending.
+        inspector_port: the port of the inspector.
         log_path: what wrangler and the Worker write, one start after the other.
     """
 
@@ -67,6 +68,7 @@ class RelayProcess:
     ) -> None:
         self.state_dir = state_dir.resolve()
         self.port = port or _free_port()
+        self.worker_port = _free_port()
         self.inspector_port = _free_port()
         self.vars = dict(vars or {})
         self._folder = self.state_dir / ".run"
@@ -78,6 +80,11 @@ class RelayProcess:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def worker_url(self) -> str:
+        """The URL past the proxy: for benchmarks, and to see the moment in which the Worker is back."""
+        return f"http://{HOST}:{self.worker_port}"
+
+    @property
     def pids(self) -> list[int]:
         """The ids of all its processes: wrangler first, then its descendants; empty when it does not run."""
         if self._wrangler is None or self._wrangler.poll() is not None:
@@ -85,14 +92,14 @@ class RelayProcess:
         return [self._wrangler.pid, *(process.pid for process in descendants(self._wrangler.pid))]
 
     @property
-    def workerd_pids(self) -> list[int]:
-        """The ids of the workerd processes, the proxy among them."""
-        if self._wrangler is None:
-            return []
-        return [process.pid for process in descendants(self._wrangler.pid) if "/workerd serve " in process.command]
+    def worker_pid(self) -> int | None:
+        """The id of the workerd process that runs the Worker; None while it does not run."""
+        address = f"--socket-addr=entry={HOST}:{self.worker_port} "
+        running = descendants(self._wrangler.pid) if self._wrangler else []
+        return next((process.pid for process in running if address in process.command), None)
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start the relay and wait until GET / answers, whatever the answer."""
+        """Start the relay and wait until it answers."""
         if self.pids:
             raise StartError(f"the relay on {self.url} runs already")
         prepared = prepare(Checkout.of_this_file())
@@ -101,7 +108,7 @@ class RelayProcess:
         with self.log_path.open("ab") as log:
             self._wrangler = self._spawn(prepared.checkout, configuration, prepared.workerd, log)
         try:
-            self._wait_until_answering(time.monotonic() + timeout_s)
+            self.wait_until_answering(timeout_s)
         except BaseException:
             self.kill()
             raise
@@ -118,9 +125,26 @@ class RelayProcess:
         self._wrangler = None
 
     def kill_workerd(self) -> None:
-        """End the workerd processes at once (SIGKILL) and leave wrangler to notice."""
-        for pid in self.workerd_pids:
-            os.kill(pid, signal.SIGKILL)
+        """End the Worker's workerd process at once (SIGKILL): wrangler and the proxy live, and start it anew.
+
+        The quickest crash there is; `wait_until_answering` tells when the Worker is back. The proxy is spared because
+        wrangler does not recover from the loss of both.
+        """
+        pid = self.worker_pid
+        if pid is None:
+            raise StartError(f"no Worker to kill on {self.url}")
+        os.kill(pid, signal.SIGKILL)
+
+    def wait_until_answering(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until GET / answers, whatever the answer, first from the Worker itself and then through the proxy."""
+        deadline = time.monotonic() + timeout_s
+        for port in (self.worker_port, self.port):
+            while not _answers(port, deadline - time.monotonic()):
+                if self._wrangler is None or self._wrangler.poll() is not None:
+                    raise StartError(f"wrangler has ended:\n{self.log_tail()}")
+                if time.monotonic() > deadline:
+                    raise StartError(f"no answer from port {port} within {timeout_s} s:\n{self.log_tail()}")
+                time.sleep(POLL_S)
 
     def stop(self) -> None:
         """End the relay the polite way (SIGTERM), then what is left of it."""
@@ -163,6 +187,7 @@ class RelayProcess:
         command += ["--config", str(configuration), "--persist-to", str(self.state_dir)]
         command += ["--ip", HOST, "--port", str(self.port), "--inspector-port", str(self.inspector_port)]
         environment = {**os.environ, **ENVIRONMENT, "MINIFLARE_WORKERD_PATH": str(workerd)}
+        environment[WORKER_PORT] = str(self.worker_port)
         environment["PATH"] = os.pathsep.join([str(checkout.node.parent), environment.get("PATH", os.defpath)])
         return subprocess.Popen(
             command,
@@ -173,16 +198,6 @@ class RelayProcess:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-    def _wait_until_answering(self, deadline: float) -> None:
-        assert self._wrangler is not None
-        while time.monotonic() < deadline:
-            if self._wrangler.poll() is not None:
-                raise StartError(f"wrangler ended with {self._wrangler.returncode}:\n{self.log_tail()}")
-            if _answers(self.port, deadline - time.monotonic()):
-                return
-            time.sleep(POLL_S)
-        raise StartError(f"no answer on {self.url} in time:\n{self.log_tail()}")
 
 
 def _answers(port: int, timeout_s: float) -> bool:
