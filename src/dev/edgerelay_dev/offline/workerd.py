@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -117,10 +118,8 @@ class RelayProcess:
         """End wrangler and workerd at once, without giving them a chance to write anything (SIGKILL)."""
         if self._wrangler is None:
             return
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._wrangler.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._wrangler.wait()
         self._wrangler = None
 
@@ -151,10 +150,8 @@ class RelayProcess:
         if self._wrangler is None:
             return
         self._wrangler.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._wrangler.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def restart(self, timeout_s: float = START_TIMEOUT_S) -> None:
