@@ -1,12 +1,13 @@
-"""The children of a process, from what the operating system says."""
+"""The descendants of a process, from what the operating system says."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Process", "descendants"]
+__all__ = ["Process", "descendants", "running"]
 
 
 PROC = Path("/proc")
@@ -14,7 +15,7 @@ PROC = Path("/proc")
 
 
 class Process(NamedTuple):
-    """One running process; `command` is its whole command line."""
+    """One process; `command` is its whole command line, which is empty once it has ended."""
 
     pid: int
     parent: int
@@ -23,13 +24,24 @@ class Process(NamedTuple):
 
 def descendants(pid: int) -> list[Process]:
     """Return every process below `pid`, parents before their children."""
-    everything = _from_proc() if PROC.is_dir() else _from_ps()
+    everything = _running()
     found: list[Process] = []
     below = {pid}
     while generation := [process for process in everything if process.parent in below]:
         found += generation
         below = {process.pid for process in generation}
     return found
+
+
+def running(pids: Iterable[int]) -> list[int]:
+    """Return those of the processes that still run."""
+    alive = {process.pid for process in _running()}
+    return [pid for pid in pids if pid in alive]
+
+
+def _running() -> list[Process]:
+    everything = _from_proc() if PROC.is_dir() else _from_ps()
+    return [process for process in everything if process.command]
 
 
 def _from_proc() -> list[Process]:
@@ -48,4 +60,4 @@ def _from_proc() -> list[Process]:
 def _from_ps() -> list[Process]:
     listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True)
     rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
-    return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]
+    return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3 and "<defunct>" not in row[2]]

@@ -6,6 +6,7 @@ relay, and the one that runs the Worker, which listens on a port of its own and 
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import signal
@@ -20,8 +21,8 @@ from typing import IO, Self
 
 from edgerelay_dev.offline.checkout import Checkout
 from edgerelay_dev.offline.configuration import write_configuration
-from edgerelay_dev.offline.preparation import WORKER_PORT, prepare
-from edgerelay_dev.offline.processes import descendants
+from edgerelay_dev.offline.preparation import WORKER_PORT, Prepared, prepare
+from edgerelay_dev.offline.processes import descendants, running
 
 __all__ = ["RelayProcess", "StartError"]
 
@@ -96,18 +97,24 @@ class RelayProcess:
     def worker_pid(self) -> int | None:
         """The id of the workerd process that runs the Worker; None while it does not run."""
         address = f"--socket-addr=entry={HOST}:{self.worker_port} "
-        running = descendants(self._wrangler.pid) if self._wrangler else []
-        return next((process.pid for process in running if address in process.command), None)
+        processes = descendants(self._wrangler.pid) if self._wrangler else []
+        return next((process.pid for process in processes if address in process.command), None)
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start the relay and wait until it answers."""
         if self.pids:
             raise StartError(f"the relay on {self.url} runs already")
         prepared = prepare(Checkout.of_this_file())
-        configuration = write_configuration(prepared.checkout, self._folder, self.vars)
+        self._folder.mkdir(parents=True, exist_ok=True)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
-            self._wrangler = self._spawn(prepared.checkout, configuration, prepared.workerd, log)
+        with (self._folder / "lock").open("w") as lock, self.log_path.open("ab") as log:
+            try:
+                # Handed on to wrangler, and so held until that ends, even when this process ends before it.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StartError(f"another relay runs on the state in {self.state_dir}") from None
+            configuration = write_configuration(prepared.checkout, self._folder, self.vars)
+            self._wrangler = self._spawn(prepared, configuration, lock, log)
         try:
             self.wait_until_answering(timeout_s)
         except BaseException:
@@ -118,10 +125,16 @@ class RelayProcess:
         """End wrangler and workerd at once, without giving them a chance to write anything (SIGKILL)."""
         if self._wrangler is None:
             return
+        pids = self.pids
         with suppress(ProcessLookupError):
             os.killpg(self._wrangler.pid, signal.SIGKILL)
         self._wrangler.wait()
         self._wrangler = None
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while running(pids):  # the operating system takes a moment, and holds the state and the ports until then
+            if time.monotonic() > deadline:
+                raise StartError(f"the processes {running(pids)} outlived SIGKILL for {STOP_TIMEOUT_S} s")
+            time.sleep(POLL_S)
 
     def kill_workerd(self) -> None:
         """End the Worker's workerd process at once (SIGKILL): wrangler and the proxy live, and start it anew.
@@ -179,11 +192,12 @@ class RelayProcess:
     ) -> None:
         self.stop()
 
-    def _spawn(self, checkout: Checkout, configuration: Path, workerd: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, prepared: Prepared, configuration: Path, lock: IO[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        checkout = prepared.checkout
         command = [str(checkout.node), str(checkout.wrangler), "dev", "--local"]
         command += ["--config", str(configuration), "--persist-to", str(self.state_dir)]
         command += ["--ip", HOST, "--port", str(self.port), "--inspector-port", str(self.inspector_port)]
-        environment = {**os.environ, **ENVIRONMENT, "MINIFLARE_WORKERD_PATH": str(workerd)}
+        environment = {**os.environ, **ENVIRONMENT, "MINIFLARE_WORKERD_PATH": str(prepared.workerd)}
         environment[WORKER_PORT] = str(self.worker_port)
         environment["PATH"] = os.pathsep.join([str(checkout.node.parent), environment.get("PATH", os.defpath)])
         return subprocess.Popen(
@@ -194,6 +208,7 @@ class RelayProcess:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=[lock.fileno()],
         )
 
 
