@@ -12,7 +12,7 @@ from typing import Final
 from edgerelay.atproto.syntax import is_tid
 from edgerelay.errors import WireError
 
-__all__ = ["tid_to_us"]
+__all__ = ["tid_to_int", "tid_to_us"]
 
 _RADIX: Final = 32
 _CLOCK_ID_BITS: Final = 10
@@ -24,4 +24,9 @@ def tid_to_us(tid: str) -> int:
     """Read the unix time in microseconds out of a TID."""
     if not is_tid(tid):
         raise WireError("not a TID")
-    return int(tid.translate(_TO_BASE32HEX), _RADIX) >> _CLOCK_ID_BITS
+    return tid_to_int(tid) >> _CLOCK_ID_BITS
+
+
+def tid_to_int(tid: str) -> int:
+    """Read the 64-bit number that a text known to be a TID writes."""
+    return int(tid.translate(_TO_BASE32HEX), _RADIX)
