@@ -5,18 +5,25 @@ Start at `network.SimulatedNetwork`; `python -m edgerelay_dev.network --help` ru
 
 from __future__ import annotations
 
+from edgerelay_dev.network.background import NetworkProcess, NetworkThread
+from edgerelay_dev.network.malformed import MALFORMED, Fate, inject
 from edgerelay_dev.network.network import PRODUCTION_RECORDS, SimulatedNetwork
 from edgerelay_dev.network.reader import FrameReader, StreamClosed
 from edgerelay_dev.network.repository import Create, Delete, Update
 from edgerelay_dev.network.subscription import StreamRules
 
 __all__ = [
+    "MALFORMED",
     "PRODUCTION_RECORDS",
     "Create",
     "Delete",
+    "Fate",
     "FrameReader",
+    "NetworkProcess",
+    "NetworkThread",
     "SimulatedNetwork",
     "StreamClosed",
     "StreamRules",
     "Update",
+    "inject",
 ]

@@ -9,9 +9,12 @@ import signal
 from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
+from time import time
 
+from edgerelay_dev.network.control import Control
 from edgerelay_dev.network.network import PRODUCTION_RECORDS, SimulatedNetwork
 from edgerelay_dev.network.recording import Recorder
+from edgerelay_dev.network.server import HttpServer, http_date
 from edgerelay_dev.network.subscription import StreamRules
 
 __all__ = ["main"]
@@ -69,10 +72,11 @@ async def _run(options: argparse.Namespace) -> None:
             network.hosts[0].listeners.append(Recorder(files.enter_context(options.record.open("wb"))))
         async with network:
             await _add_replays(network, options)
+            control_url = await network.listen(HttpServer(Control(network).answer, lambda: http_date(time())))
             network.traffic.run(options.events)
             if options.record is not None:
                 network.directory.save(Path(f"{options.record}.plc.json"))
-            print(json.dumps(_urls(network)), flush=True)
+            print(json.dumps(_urls(network, control_url)), flush=True)
             if options.rate:
                 network.start_traffic(options.rate)
             if not options.exit:
@@ -90,9 +94,9 @@ async def _add_replays(network: SimulatedNetwork, options: argparse.Namespace) -
         )
 
 
-def _urls(network: SimulatedNetwork) -> dict[str, object]:
-    served = [*network.hosts, *network.replaying]
-    return {"plc": network.plc_url, "hosts": [{"url": host.url, "ws": "ws" + host.url[4:]} for host in served]}
+def _urls(network: SimulatedNetwork, control_url: str) -> dict[str, object]:
+    hosts = [{"url": host.url, "ws": host.ws_url} for host in network.served]
+    return {"plc": network.plc_url, "control": control_url, "hosts": hosts}
 
 
 if __name__ == "__main__":

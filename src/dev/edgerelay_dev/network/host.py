@@ -20,6 +20,7 @@ from edgerelay_dev.network.plc import Directory
 from edgerelay_dev.network.repository import Commit, Record, Write
 from edgerelay_dev.network.server import websocket_url
 from edgerelay_dev.network.subscription import StreamRules
+from edgerelay_dev.network.websocket import Opcode
 
 __all__ = ["CURVE_OF_TURN", "Host"]
 
@@ -50,7 +51,7 @@ class Host:
         self.accounts: dict[str, Account] = {}
         self.listeners: list[Callable[[Emitted], None]] = []
         """Called with every message, as it is emitted."""
-        self._directory = directory
+        self.directory = directory
         self._clock = clock
         self._legacy_documents = legacy_documents
         self._opened = 0
@@ -70,6 +71,10 @@ class Host:
         """Everything emitted and not yet forgotten, in order: the exact bytes."""
         return self.log.messages
 
+    def now_us(self) -> int:
+        """The present time."""
+        return self._clock()
+
     def now_text(self) -> str:
         """The present time as events tell it."""
         return datetime_text(self._clock())
@@ -82,9 +87,9 @@ class Host:
         """Append any event to the stream."""
         return self.emit_frame(lambda seq: encode_event(event, seq))
 
-    def emit_frame(self, frame_for: Callable[[int], bytes]) -> Emitted:
+    def emit_frame(self, frame_for: Callable[[int], bytes], opcode: Opcode = Opcode.BINARY) -> Emitted:
         """Append any bytes to the stream, made for the sequence number that is theirs."""
-        message = self.log.append(frame_for)
+        message = self.log.append(frame_for, opcode)
         for listen in self.listeners:
             listen(message)
         return message
@@ -196,4 +201,4 @@ class Host:
         return account.repository.sign_again(self.next_tid(account), account.key)
 
     def _publish(self, account: Account) -> None:
-        self._directory.publish(account, legacy=self._legacy_documents)
+        self.directory.publish(account, legacy=self._legacy_documents)

@@ -17,7 +17,6 @@ from time import time
 from types import TracebackType
 from typing import Self
 
-from edgerelay_dev.network.account import Account
 from edgerelay_dev.network.clock import Clock, system_clock
 from edgerelay_dev.network.host import Host
 from edgerelay_dev.network.log import DEFAULT_RETENTION_BYTES, EventLog
@@ -94,12 +93,17 @@ class SimulatedNetwork:
         self._servers: list[HttpServer] = []
         self._flow: asyncio.Task[None] | None = None
 
+    @property
+    def served(self) -> list[Host | ReplayingHost]:
+        """All hosts, live ones first."""
+        return [*self.hosts, *self.replaying]
+
     async def start(self) -> None:
         """Listen, and open the accounts."""
         directory_server = HttpServer(self.directory.answer, lambda: http_date(time()))
-        self.plc_url = await self._listen(directory_server)
+        self.plc_url = await self.listen(directory_server)
         for host in self.hosts:
-            host.url = await self._listen(Pds(host).server)
+            host.url = await self.listen(Pds(host).server)
         for number in range(self._accounts if self.hosts else 0):
             self._populate(self.hosts[number % len(self.hosts)])
 
@@ -123,7 +127,7 @@ class SimulatedNetwork:
     ) -> ReplayingHost:
         """Add a host that replays a recording, with the documents of its accounts as if they lived there."""
         host = ReplayingHost(RecordedFeed(read_recording(path), rate=rate, loop=loop, restamp=restamp), self._rules)
-        host.url = await self._listen(Pds(host).server)
+        host.url = await self.listen(Pds(host).server)
         if documents is not None:
             self.directory.load(documents, host.url)
         self.replaying.append(host)
@@ -140,16 +144,13 @@ class SimulatedNetwork:
         if flow is not None and not flow.cancel():
             await flow
 
-    def move_account(self, account: Account, source: Host, target: Host, *, unsigned_import: bool = False) -> None:
-        """Move an account from one host to another."""
-        target.take_over(account, source, unsigned_import=unsigned_import)
+    async def listen(self, server: HttpServer) -> str:
+        """Add a server to the network; returns its URL."""
+        port = await server.start(self._base_port + len(self._servers) if self._base_port else 0)
+        self._servers.append(server)
+        return f"http://{self._hostname}:{port}"
 
     def _populate(self, host: Host) -> None:
         account = host.create_account()
         if self._records:
             host.import_records(account, past_records(Random(f"{self.seed}/{account.did}"), self._records))
-
-    async def _listen(self, server: HttpServer) -> str:
-        port = await server.start(self._base_port + len(self._servers) if self._base_port else 0)
-        self._servers.append(server)
-        return f"http://{self._hostname}:{port}"

@@ -34,12 +34,7 @@ SUBSCRIBE_PATH: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 CAR_TYPE: Final = "application/vnd.ipld.car"
 _LIST_REPOS_DEFAULT: Final = 500
 _LIST_REPOS_MAX: Final = 1000
-_UNAVAILABLE: Final = {
-    "takendown": "RepoTakendown",
-    "suspended": "RepoSuspended",
-    "deactivated": "RepoDeactivated",
-    "deleted": "RepoNotFound",
-}
+_UNAVAILABLE: Final = {"takendown": "RepoTakendown", "suspended": "RepoSuspended", "deactivated": "RepoDeactivated"}
 
 
 class Served(Protocol):
@@ -165,7 +160,8 @@ def _listed(account: Account) -> dict[str, object]:
 def _unavailable(account: Account) -> Response | None:
     if account.status is None:
         return None
-    return error_response(HTTPStatus.BAD_REQUEST, _UNAVAILABLE[account.status], f"{account.did} is {account.status}")
+    name = _UNAVAILABLE.get(account.status, "RepoNotFound")
+    return error_response(HTTPStatus.BAD_REQUEST, name, f"{account.did} is {account.status}")
 
 
 def _not_found(request: Request) -> Response:

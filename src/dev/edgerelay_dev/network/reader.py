@@ -16,7 +16,6 @@ __all__ = ["SUBSCRIBE", "FrameReader", "StreamClosed"]
 
 SUBSCRIBE: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 _RECEIVE_BYTES: Final = 1 << 20
-_MASKED_EMPTY: Final = bytes(5)
 
 
 class StreamClosed(Exception):
@@ -37,7 +36,7 @@ class FrameReader:
         """Connect and upgrade; raises `StreamClosed` when the host will not."""
         target = urlsplit(ws_url)
         self._socket = socket.create_connection((target.hostname or "localhost", target.port or 80), timeout_s)
-        self._buffer = bytearray()
+        self._buffer = b""
         self._at = 0
         query = "" if cursor is None else f"?cursor={cursor}"
         self._handshake(f"{path}{query}", target.netloc)
@@ -88,26 +87,20 @@ class FrameReader:
             raise StreamClosed(status, status_line)
 
     def _message(self) -> tuple[int, bytes]:
-        self._need(2)
-        opcode, length = self._buffer[self._at] & 0x0F, self._buffer[self._at + 1]
-        start = self._at + 2
+        first, length = self._take(2)
         if length >= 126:
-            width = 2 if length == 126 else 8
-            self._need(2 + width)
-            length = int.from_bytes(self._buffer[start : start + width], "big")
-            start += width
-        self._need(start - self._at + length)
-        start = self._at + (2 if length < 126 else 4 if length < 1 << 16 else 10)
-        payload = bytes(memoryview(self._buffer)[start : start + length])
-        self._at = start + length
-        return opcode, payload
+            length = int.from_bytes(self._take(2 if length == 126 else 8), "big")
+        return first & 0x0F, self._take(length)
 
-    def _need(self, count: int) -> None:
+    def _take(self, count: int) -> bytes:
+        """Consume so many bytes, received or yet to come."""
         while len(self._buffer) - self._at < count:
-            if self._at:
-                del self._buffer[: self._at]
-                self._at = 0
+            self._buffer = self._buffer[self._at :]
+            self._at = 0
             self._receive()
+        start = self._at
+        self._at += count
+        return self._buffer[start : self._at]
 
     def _receive(self) -> None:
         try:

@@ -26,17 +26,17 @@ Record: TypeAlias = "dict[str, Value]"
 
 
 class Create(NamedTuple):
-    """Add a record at a path that has none."""
+    """Add a record at a path that has none; bytes are stored as they are."""
 
     path: str
-    record: Record
+    record: Record | bytes
 
 
 class Update(NamedTuple):
     """Replace the record at a path."""
 
     path: str
-    record: Record
+    record: Record | bytes
 
 
 class Delete(NamedTuple):
@@ -129,6 +129,12 @@ class Repository:
         """Make a commit that changes nothing but the rev and the signature."""
         return self._sign(rev, key)
 
+    def fork(self) -> Repository:
+        """Copy the repository; what is then done to one is not seen by the other."""
+        fork = Repository(self.did)
+        fork.head, fork.tree, fork.records = self.head, self.tree, dict(self.records)
+        return fork
+
     def export(self) -> bytes:
         """Write the whole repository, commit first."""
         assert self.head is not None
@@ -158,6 +164,6 @@ class Repository:
         return Op("update", path, block.cid, old.cid)
 
 
-def _block(record: Record) -> Block:
-    data = encode(record)
+def _block(record: Record | bytes) -> Block:
+    data = record if isinstance(record, bytes) else encode(record)
     return Block(cid_for_cbor(data), data)
