@@ -6,8 +6,10 @@
     modules        the Worker's Python packages, unpacked for the runtime's platform
     configuration  the wrangler configuration, derived from wrangler.toml
     preparation    the above, made once and kept until what they are made from changes
-    processes      the children of a process
+    stamp          whether something made is still up to date
+    processes      the descendants of a process
     workerd        a relay that runs
+    run            the command `edgerelay run`
 
 Nothing here is needed online, where `pywrangler dev` and `pywrangler deploy` do the same with the same files.
 """

@@ -6,7 +6,6 @@ Safe to call from several processes at the same time, and cheap when there is no
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import subprocess
 import tomllib
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from edgerelay_dev.offline import bundle, modules, snapshot
 from edgerelay_dev.offline.checkout import Checkout, IncompleteError
 from edgerelay_dev.offline.configuration import offline_flags
+from edgerelay_dev.offline.stamp import stale
 
 __all__ = ["WORKER_PORT", "Prepared", "prepare"]
 
@@ -66,8 +66,8 @@ def _bundle(checkout: Checkout, report: Callable[[str], None]) -> Path:
     folder = checkout.cache / "bundle"
     target = folder / bundle.BUNDLE_NAME
     version = (checkout.pyodide / "package.json").read_bytes()
-    with _stamp(folder.with_suffix(".stamp"), target, version, Path(bundle.__file__).read_bytes()) as stale:
-        if stale:
+    with stale(folder.with_suffix(".stamp"), target, version, Path(bundle.__file__).read_bytes()) as is_stale:
+        if is_stale:
             report("making the Pyodide bundle")
             bundle.write_bundle(checkout.pyodide, target)
     return folder
@@ -84,8 +84,8 @@ def _snapshot(checkout: Checkout, bundle_folder: Path, report: Callable[[str], N
         json.dumps([date, flags]).encode(),
         Path(snapshot.__file__).read_bytes(),
     ]
-    with _stamp(folder.with_suffix(".stamp"), folder / snapshot.SNAPSHOT_NAME, *inputs) as stale:
-        if stale:
+    with stale(folder.with_suffix(".stamp"), folder / snapshot.SNAPSHOT_NAME, *inputs) as is_stale:
+        if is_stale:
             report("taking a snapshot of the interpreter")
             snapshot.take_snapshot(checkout.workerd, bundle_folder, date, flags, folder)
     return folder
@@ -94,8 +94,8 @@ def _snapshot(checkout: Checkout, bundle_folder: Path, report: Callable[[str], N
 def _modules(checkout: Checkout, report: Callable[[str], None]) -> None:
     requirements = checkout.worker_requirements()
     key = json.dumps([requirements, modules.TARGET]).encode()
-    with _stamp(checkout.cache / "python_modules.stamp", checkout.python_modules, key) as stale:
-        if stale:
+    with stale(checkout.cache / "python_modules.stamp", checkout.python_modules, key) as is_stale:
+        if is_stale:
             report("fetching the Worker's Python packages")
             modules.vendor(requirements, checkout.python_modules)
 
@@ -124,16 +124,6 @@ def _wrapper(checkout: Checkout, bundle_folder: Path, snapshot_folder: Path) -> 
         path.write_text(text)
         path.chmod(0o755)
     return path
-
-
-@contextmanager
-def _stamp(stamp: Path, product: Path, *inputs: bytes) -> Iterator[bool]:
-    """Tell whether `product` is missing or made from other inputs, and remember these once the body has passed."""
-    key = hashlib.sha256(b"\0".join(inputs)).hexdigest()
-    stale = not (product.exists() and stamp.exists() and stamp.read_text() == key)
-    yield stale
-    if stale:
-        stamp.write_text(key)
 
 
 @contextmanager
