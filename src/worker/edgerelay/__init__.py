@@ -11,3 +11,5 @@ The layers, each importing only what stands to its left:
 
 `config` and `errors` may be imported by all of them.
 """
+
+__version__ = "0.1.0"

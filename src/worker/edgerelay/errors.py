@@ -1,0 +1,49 @@
+"""The two families of errors: theirs and ours.
+
+    EdgeRelayError
+    ├── PeerError             a peer's fault: dropped, counted, and the stream goes on
+    │   └── WireError         bytes that are not what the wire format demands
+    ├── SettingsError         the operator's fault: the relay refuses to start, by the setting's name
+    └── InvariantError        our fault: stop loudly, never go on with a broken promise
+        └── SchemaError       the stored state cannot be used by this code
+
+A peer's fault never becomes an `InvariantError` and a broken invariant never becomes a drop.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EdgeRelayError",
+    "InvariantError",
+    "PeerError",
+    "SchemaError",
+    "SettingsError",
+    "WireError",
+]
+
+
+class EdgeRelayError(Exception):
+    """Root of everything that EdgeRelay raises on purpose."""
+
+
+class PeerError(EdgeRelayError):
+    """A peer sent what it should not have sent."""
+
+
+class WireError(PeerError):
+    """Bytes or values that the wire format does not allow.
+
+    The message says what is wrong and where, and never repeats the bytes.
+    """
+
+
+class SettingsError(EdgeRelayError):
+    """A setting is unknown or has a value that it cannot have; the message names it."""
+
+
+class InvariantError(EdgeRelayError):
+    """Something that must always hold does not hold: a defect or corruption on our side."""
+
+
+class SchemaError(InvariantError):
+    """The stored state was written by a newer version, or is not EdgeRelay's."""
