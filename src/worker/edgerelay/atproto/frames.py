@@ -1,0 +1,175 @@
+"""Frames of an event stream: a header and a body, back to back, in one binary WebSocket message.
+
+Owns the framing, the header, and the one change that a relay makes to a frame: its sequence number. What the body of a
+message must hold is `messages`.
+
+Spec: atproto event streams, "Framing"; sync, "Limits" for the size.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final, NamedTuple, cast
+
+import cbor2
+
+from edgerelay.atproto.dagcbor import Value, decode_prefix, encode
+from edgerelay.errors import InvariantError, WireError
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "MAX_SEQ",
+    "ErrorFrame",
+    "Frame",
+    "FrameError",
+    "decode_frame",
+    "encode_error",
+    "encode_frame",
+    "encode_info",
+    "renumber",
+]
+
+MAX_FRAME_BYTES: Final = 5_000_000
+"""One WebSocket message, everything included (sync, "Limits": 5 MB)."""
+
+MAX_SEQ: Final = 2**53 - 1
+"""The largest sequence number: integers beyond it are not safe in JavaScript."""
+
+_OP_MESSAGE: Final = 1
+_OP_ERROR: Final = -1
+
+_KINDS: Final = ("#commit", "#identity", "#account", "#sync", "#info")
+_HEADERS: Final = {kind: encode({"op": _OP_MESSAGE, "t": kind}) for kind in _KINDS}
+_ERROR_HEADER: Final = encode({"op": _OP_ERROR})
+_SEQ_KEY: Final = encode("seq")
+
+
+class FrameError(WireError):
+    """A frame whose framing or header is not what the event stream allows.
+
+    Attributes:
+        code: `encoding`, `header`, `unknown_op` or `oversize`.
+    """
+
+    def __init__(self, code: str, problem: str) -> None:
+        super().__init__(problem)
+        self.code = code
+
+
+class Frame(NamedTuple):
+    """A message frame, decoded once."""
+
+    kind: str
+    """The header's `t`, such as `#commit`; it may be one that nobody knows."""
+
+    body: dict[str, Value]
+    """The payload. Unknown fields are in it and stay in the bytes."""
+
+    raw: bytes
+    """The frame as it was received."""
+
+
+class ErrorFrame(NamedTuple):
+    """The frame that a host sends before it closes the stream."""
+
+    error: str
+    message: str
+
+
+def decode_frame(raw: bytes, *, strict: bool = True) -> Frame | ErrorFrame:
+    """Decode one frame.
+
+    Args:
+        raw: the WebSocket message.
+        strict: demand deterministic encoding; otherwise anything that is CBOR will do.
+
+    Raises:
+        FrameError: the frame is too large, is not two CBOR maps, or its header is not one of this protocol.
+    """
+    if len(raw) > MAX_FRAME_BYTES:
+        raise FrameError("oversize", f"a frame of {len(raw)} bytes; the limit is {MAX_FRAME_BYTES}")
+    for kind, header in _HEADERS.items():
+        if raw.startswith(header):
+            return Frame(kind, _decode_body(raw, len(header), strict), raw)
+    return _decode_unusual(raw, strict)
+
+
+def _decode_item(raw: bytes, start: int, strict: bool) -> tuple[Value, int]:
+    try:
+        if strict:
+            return decode_prefix(raw, start)
+        return _decode_loosely(raw, start)
+    except WireError as error:
+        raise FrameError("encoding", str(error)) from None
+
+
+def _decode_loosely(raw: bytes, start: int) -> tuple[Value, int]:
+    stream = BytesIO(raw)
+    stream.seek(start)
+    try:
+        value = cbor2.CBORDecoder(stream).decode()
+    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
+        raise WireError(f"not CBOR: {type(error).__name__}") from None
+    return cast(Value, value), stream.tell()
+
+
+def _decode_body(raw: bytes, start: int, strict: bool) -> dict[str, Value]:
+    body, end = _decode_item(raw, start, strict)
+    if not isinstance(body, dict):
+        raise FrameError("encoding", "the body is not a map")
+    if end != len(raw):
+        raise FrameError("encoding", "trailing bytes after the body")
+    return body
+
+
+def _decode_unusual(raw: bytes, strict: bool) -> Frame | ErrorFrame:
+    """Error frames, unknown kinds, headers with unknown fields, and everything that is wrong."""
+    header, start = _decode_item(raw, 0, strict)
+    if not isinstance(header, dict):
+        raise FrameError("header", "the header is not a map")
+    op, kind = header.get("op"), header.get("t")
+    if type(op) is not int:
+        raise FrameError("header", "the header has no integer `op`")
+    if op == _OP_ERROR:
+        body = _decode_body(raw, start, strict)
+        return ErrorFrame(_text(body.get("error")), _text(body.get("message")))
+    if op != _OP_MESSAGE:
+        raise FrameError("unknown_op", f"unknown op {op}")
+    if not isinstance(kind, str):
+        raise FrameError("header", "a message without a text `t`")
+    return Frame(kind, _decode_body(raw, start, strict), raw)
+
+
+def _text(value: Value | None) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def encode_frame(kind: str, body: dict[str, Value]) -> bytes:
+    """A message frame of ours."""
+    return _HEADERS[kind] + encode(body)
+
+
+def encode_error(error: str, message: str) -> bytes:
+    """An error frame; the stream is closed right after it (event streams, "Error frames")."""
+    return _ERROR_HEADER + encode({"error": error, "message": message})
+
+
+def encode_info(name: str, message: str) -> bytes:
+    """An `#info` message: it has no sequence number and is never kept."""
+    return encode_frame("#info", {"name": name, "message": message})
+
+
+def renumber(frame: Frame, seq: int) -> bytes:
+    """The bytes of a frame with another sequence number and every other byte as it was received.
+
+    The old number is found as bytes: in a deterministic encoding its key and value stand there exactly once, unless a
+    peer wrote the same bytes into something else. Then, and where a lenient relay took a frame that is not
+    deterministic, the body is encoded anew.
+    """
+    if not 0 < seq <= MAX_SEQ:
+        raise InvariantError(f"sequence number {seq} is out of range")
+    old = frame.body["seq"]
+    field = _SEQ_KEY + encode(old)
+    if frame.raw.count(field) == 1:
+        return frame.raw.replace(field, _SEQ_KEY + encode(seq))
+    return _HEADERS[frame.kind] + encode({**frame.body, "seq": seq})
