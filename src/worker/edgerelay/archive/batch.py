@@ -1,0 +1,210 @@
+"""A batch: the events of one flush, as they stand in the hot log, in the ring and on the feed.
+
+One encoding for all three: a head with everything that a reader of many events needs without looking into frames, then
+the frames, ready to send. A batch names the last number before it, so that whoever holds two of them can tell whether
+anything is missing between.
+
+    message := u32 big-endian length of head, head, frames
+    head    := CBOR array [version, prev_seq, first_seq, deltas, kinds, frame lengths, dids, paths, positions, accounts]
+
+`deltas` are distances to the event before (the first is 0), `kinds` one byte an event, `positions` the rows of hosts
+that this batch moves, `accounts` records of accounts that it changes, as the account store writes them.
+
+It does not decide what goes into a batch, and does not know where batches are stored.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Final, NamedTuple, cast
+
+import cbor2
+
+from edgerelay.errors import InvariantError
+
+__all__ = [
+    "HEAD_VERSION",
+    "Batch",
+    "BatchBuilder",
+    "BatchError",
+    "BatchHead",
+    "PositionFields",
+    "decode_head",
+    "decode_message",
+]
+
+HEAD_VERSION: Final = 1
+"""Version of the head. A reader accepts its own and the one before; there is none before the first."""
+
+_LENGTH_BYTES: Final = 4
+
+_KINDS: Final = ("#commit", "#sync", "#identity", "#account")
+_KIND_CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
+
+PositionFields = tuple[int, int, int, tuple[tuple[int, int], ...], int, int]
+"""host_id, epoch, low, done ranges, newest time and end of replay: the fields of `relay.position.PositionRow`."""
+
+
+class BatchError(InvariantError):
+    """Bytes that we stored or sent as a batch are not one, or are of a version that this code does not know."""
+
+
+class BatchHead(NamedTuple):
+    """Everything about a batch but its frames."""
+
+    prev_seq: int
+    """Number of the last event before this batch; 0 before the first."""
+
+    seqs: tuple[int, ...]
+    kinds: tuple[str, ...]
+    frame_bytes: tuple[int, ...]
+    dids: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    """Paths of each event's operations; empty for events that are no commits."""
+
+    positions: tuple[PositionFields, ...]
+    accounts: bytes
+
+    @property
+    def first_seq(self) -> int:
+        """Number of the first event."""
+        return self.seqs[0]
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last event."""
+        return self.seqs[-1]
+
+    @property
+    def last_width(self) -> int:
+        """How many numbers the last event takes."""
+        return max(1, len(self.paths[-1]))
+
+    def frame_starts(self) -> list[int]:
+        """Offsets of the frames, and of the end behind the last."""
+        return list(accumulate(self.frame_bytes, initial=0))
+
+    def index_of(self, seq: int) -> int:
+        """Index of the first event whose number is at least `seq`; the count of events if there is none."""
+        return bisect_left(self.seqs, seq)
+
+
+class Batch(NamedTuple):
+    """A head, its encoding, and the frames."""
+
+    head: BatchHead
+    head_raw: bytes
+    frames: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What the batch takes in memory or in a row."""
+        return len(self.head_raw) + len(self.frames)
+
+    def message(self) -> bytes:
+        """The batch as one piece of bytes."""
+        return len(self.head_raw).to_bytes(_LENGTH_BYTES, "big") + self.head_raw + self.frames
+
+    def split(self) -> Iterator[tuple[int, bytes]]:
+        """Each event's number and frame."""
+        start = 0
+        for seq, length in zip(self.head.seqs, self.head.frame_bytes, strict=True):
+            yield seq, self.frames[start : start + length]
+            start += length
+
+
+class BatchBuilder:
+    """Collects sequenced events until they are flushed."""
+
+    def __init__(self, prev_seq: int) -> None:
+        self.prev_seq = prev_seq
+        self.frames_bytes = 0
+        self._seqs: list[int] = []
+        self._kinds = bytearray()
+        self._dids: list[str] = []
+        self._paths: list[Sequence[str]] = []
+        self._frames: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    def add(self, seq: int, kind: str, did: str, paths: Sequence[str], frame: bytes) -> None:
+        """Append an event; numbers must increase."""
+        if seq <= (self._seqs[-1] if self._seqs else self.prev_seq):
+            raise InvariantError(f"sequence number {seq} does not increase")
+        self._seqs.append(seq)
+        self._kinds.append(_KIND_CODES[kind])
+        self._dids.append(did)
+        self._paths.append(paths)
+        self._frames.append(frame)
+        self.frames_bytes += len(frame)
+
+    def build(self, positions: Sequence[PositionFields], accounts: bytes) -> Batch:
+        """The batch of everything added. Raises `InvariantError` if that is nothing."""
+        if not self._seqs:
+            raise InvariantError("a batch without events")
+        lengths = [len(frame) for frame in self._frames]
+        seqs = self._seqs
+        deltas = [0, *(after - before for before, after in pairwise(seqs))]
+        events = [deltas, bytes(self._kinds), lengths, self._dids, self._paths]
+        head_raw = cbor2.dumps([HEAD_VERSION, self.prev_seq, seqs[0], *events, list(positions), accounts])
+        head = BatchHead(
+            self.prev_seq,
+            tuple(seqs),
+            tuple([_KINDS[code] for code in self._kinds]),
+            tuple(lengths),
+            tuple(self._dids),
+            tuple([tuple(paths) for paths in self._paths]),
+            tuple(positions),
+            accounts,
+        )
+        return Batch(head, head_raw, b"".join(self._frames))
+
+
+def decode_head(raw: bytes) -> BatchHead:
+    """Decode a head that this relay wrote.
+
+    Raises:
+        BatchError: the bytes are damaged, or of another version.
+    """
+    try:
+        version, *rest = cbor2.loads(raw)
+        if version != HEAD_VERSION:
+            raise BatchError(f"a batch of version {version}; this code knows {HEAD_VERSION}")
+        prev_seq, first_seq, deltas, kinds, lengths, dids, paths, positions, accounts = rest
+        return BatchHead(
+            prev_seq,
+            tuple(accumulate(deltas[1:], initial=first_seq)),
+            tuple([_KINDS[code] for code in kinds]),
+            tuple(lengths),
+            tuple(dids),
+            tuple([tuple(each) for each in paths]),
+            tuple([_position(each) for each in positions]),
+            accounts,
+        )
+    except (cbor2.CBORDecodeError, ValueError, TypeError, IndexError) as error:
+        raise BatchError(f"a damaged batch head: {error}") from error
+
+
+def _position(fields: list[object]) -> PositionFields:
+    host_id, epoch, low, done, *times = fields
+    ranges = tuple([(first, last) for first, last in cast(list[list[int]], done)])
+    return cast(PositionFields, (host_id, epoch, low, ranges, *times))
+
+
+def decode_message(message: bytes) -> Batch:
+    """Take a message apart again.
+
+    Raises:
+        BatchError: the bytes are damaged, or of another version.
+    """
+    start = _LENGTH_BYTES + int.from_bytes(message[:_LENGTH_BYTES], "big")
+    if len(message) < start:
+        raise BatchError("a truncated batch")
+    head_raw = message[_LENGTH_BYTES:start]
+    head, frames = decode_head(head_raw), message[start:]
+    if sum(head.frame_bytes) != len(frames):
+        raise BatchError("a batch whose frames do not have the lengths that its head says")
+    return Batch(head, head_raw, frames)
