@@ -1,0 +1,114 @@
+"""Everything that can happen to RelayState. Past participles; what follows from them are `commands`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from edgerelay.relay.intake import Candidate
+
+__all__ = [
+    "Event",
+    "EventsVerified",
+    "FramesReceived",
+    "LogFilled",
+    "ShardAcked",
+    "ShardAsked",
+    "ShardClosed",
+    "ShardOpened",
+    "TextReceived",
+    "TimePassed",
+    "UpstreamClosed",
+    "UpstreamFailed",
+    "UpstreamOpened",
+]
+
+
+class TimePassed(NamedTuple):
+    """A timer or the alarm fired, or the object has just been constructed."""
+
+
+class UpstreamOpened(NamedTuple):
+    """The socket to the host is open."""
+
+    connection: int
+    host_time_us: int | None
+    """The host's clock by its `Date` header, unix microseconds; None if it does not say."""
+
+    kind: str
+    """`pds`, `relay`, or empty if it could not be found out."""
+
+
+class UpstreamFailed(NamedTuple):
+    """The socket could not be opened."""
+
+    connection: int
+    problem: str
+    status: int
+    """HTTP status of an answer that is no upgrade; 0 if there was no answer."""
+
+    retry_after_s: int
+
+
+class UpstreamClosed(NamedTuple):
+    """The socket is gone."""
+
+    connection: int
+    problem: str
+
+
+class FramesReceived(NamedTuple):
+    """Binary messages arrived, in this order."""
+
+    connection: int
+    frames: list[bytes]
+
+
+class TextReceived(NamedTuple):
+    """A text message arrived on a stream of binary ones."""
+
+    connection: int
+
+
+class EventsVerified(NamedTuple):
+    """Candidates have their verdicts, in any order."""
+
+    candidates: list[Candidate]
+
+
+class LogFilled(NamedTuple):
+    """The hot log has reached its size and may forget nothing, or has room again."""
+
+    full: bool
+
+
+class ShardAsked(NamedTuple):
+    """A shard has readers and wants the feed."""
+
+    name: str
+    region: str
+
+
+class ShardOpened(NamedTuple):
+    """A shard accepted the feed."""
+
+    name: str
+
+
+class ShardClosed(NamedTuple):
+    """A shard's feed is gone, or could not be opened."""
+
+    name: str
+
+
+class ShardAcked(NamedTuple):
+    """A shard has everything up to a number."""
+
+    name: str
+    seq: int
+    clients: int
+
+
+Event: TypeAlias = (
+    "TimePassed | UpstreamOpened | UpstreamFailed | UpstreamClosed | FramesReceived | TextReceived"
+    " | EventsVerified | LogFilled | ShardAsked | ShardOpened | ShardClosed | ShardAcked"
+)

@@ -1,0 +1,102 @@
+"""One host that the relay reads: its subscription, its position, and what arrived from it.
+
+Owns everything that is kept for each host. What becomes of an event after it arrived is `relay`'s.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edgerelay.atproto.frames import ErrorFrame
+from edgerelay.atproto.messages import Info
+from edgerelay.relay.intake import Candidate, Intake, Refused, Repeat, ResetProven
+from edgerelay.relay.position import Position
+from edgerelay.relay.reject import RejectCounts, RejectReason
+from edgerelay.relay.upstream import Upstream
+
+__all__ = ["Catch", "Host", "HostCounts"]
+
+
+class HostCounts:
+    """What arrived from a host since the object started."""
+
+    __slots__ = ("bytes", "frames", "infos", "repeats", "resets", "sockets")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self.repeats = 0
+        self.resets = 0
+        self.infos = 0
+        self.sockets = 0
+
+
+class Catch(NamedTuple):
+    """What a handful of frames turned out to be."""
+
+    candidates: list[Candidate]
+    refused: list[Refused]
+    notes: list[Info]
+    ended: ErrorFrame | ResetProven | None
+    """Set if the connection is of no more use; frames after it were not looked at."""
+
+
+class Host:
+    """One upstream host."""
+
+    def __init__(self, url: str, upstream: Upstream, position: Position, intake: Intake, *, from_live: bool) -> None:
+        """`from_live` tells whether a host that was never read is read from its live edge."""
+        self.url = url
+        self.kind = ""
+        self.upstream = upstream
+        self.position = position
+        self.counts = HostCounts()
+        self.rejects = RejectCounts()
+        self.rejects_latest: tuple[RejectReason, str] | None = None
+        self._intake = intake
+        self._from_live = from_live
+
+    @property
+    def cursor(self) -> int | None:
+        """Where to read on; None for the live edge of a host that was never read."""
+        return None if self._from_live and self.position.untouched else self.position.low
+
+    def opened(self, now_us: int) -> None:
+        """The socket is open."""
+        self.counts.sockets += 1
+        self._intake.connected()
+        self.upstream.opened(now_us)
+
+    def catch(self, frames: list[bytes], now_us: int) -> Catch:
+        """Look at frames in the order of their arrival."""
+        self.upstream.heard(now_us)
+        catch = Catch([], [], [], None)
+        for raw in frames:
+            self.counts.frames += 1
+            self.counts.bytes += len(raw)
+            arrival = self._intake.take(raw)
+            match arrival:
+                case Candidate():
+                    catch.candidates.append(arrival)
+                case Repeat():
+                    self.counts.repeats += 1
+                case Refused():
+                    self.refuse(arrival)
+                    catch.refused.append(arrival)
+                case Info():
+                    self.counts.infos += 1
+                    catch.notes.append(arrival)
+                case _:
+                    return catch._replace(ended=arrival)
+        return catch
+
+    def refuse(self, refused: Refused) -> None:
+        """Count an event that is not passed on."""
+        self.rejects.add(refused.reason)
+        self.rejects_latest = refused.reason, refused.detail
+
+    def restart(self) -> None:
+        """The host's numbers began anew."""
+        self.counts.resets += 1
+        self.position.restart()
+        self._intake.connected()

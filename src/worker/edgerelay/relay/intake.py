@@ -1,0 +1,163 @@
+"""The way in: a frame becomes a candidate for verification, or something else that has a name.
+
+Owns the checks that need nothing but the frame and the host's position: framing, header, fields, sequence order, and
+the question whether a frame was seen before. It neither sequences nor looks into repositories.
+
+A frame at or below the position right after a connect is not dropped blind. Hosts differ by one in what a cursor
+includes, so it may be a plain repeat; or the host lost its numbers and counts anew, so that it is news. A `rev` that is
+newer than the account's last one proves the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from edgerelay.atproto.frames import ErrorFrame, Frame, FrameError, decode_frame
+from edgerelay.atproto.messages import (
+    KINDS,
+    LEGACY_KINDS,
+    Commit,
+    Info,
+    Message,
+    MessageError,
+    Sync,
+    parse_info,
+    parse_message,
+    read_seq,
+)
+from edgerelay.atproto.timestamp import time_us
+from edgerelay.relay.position import Position, Seen
+from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
+
+__all__ = ["Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
+
+
+class Candidate:
+    """An event that awaits its verdict."""
+
+    __slots__ = ("epoch", "frame", "host_id", "message", "verdict")
+
+    def __init__(self, host_id: int, epoch: int, frame: Frame, message: Message) -> None:
+        self.host_id = host_id
+        self.epoch = epoch
+        self.frame = frame
+        self.message = message
+        self.verdict: RejectReason | bool | None = None
+        """None until verified; then True, or the reason for which the event is refused."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the event holds in memory while it waits."""
+        return len(self.frame.raw)
+
+
+class Refused(NamedTuple):
+    """A frame that is dropped and counted."""
+
+    reason: RejectReason
+    detail: str
+
+
+class Repeat(NamedTuple):
+    """A frame whose event was finished before, or is being verified; nothing is wrong."""
+
+    seq: int
+
+
+class ResetProven(NamedTuple):
+    """The host started its numbers anew: read it again from its beginning, in a new epoch."""
+
+    seq: int
+
+
+Arrival: TypeAlias = "Candidate | Refused | Repeat | ResetProven | ErrorFrame | Info"
+
+
+class Intake:
+    """Takes the frames of one host; lives as long as its position."""
+
+    def __init__(
+        self, position: Position, is_news: Callable[[str, str], bool], *, strict: bool, from_live: bool
+    ) -> None:
+        """Take a host's frames.
+
+        Args:
+            position: the host's; moved by every frame that has a number.
+            is_news: tells whether a `rev` is newer than the last one of the account with this DID.
+            strict: demand deterministic encoding.
+            from_live: the first event ever is where the host's stream begins for us.
+        """
+        self._position = position
+        self._is_news = is_news
+        self._strict = strict
+        self._from_live = from_live
+        self._last_seq = 0
+        self._last_refused = 0
+
+    def connected(self) -> None:
+        """A new socket is open: its numbers may begin anywhere."""
+        self._last_seq = 0
+
+    def take(self, raw: bytes) -> Arrival:
+        """Judge one binary message. Whatever a peer sends, this raises nothing."""
+        try:
+            frame = decode_frame(raw, strict=self._strict)
+        except FrameError as error:
+            return Refused(FRAME_REASONS[error.code], str(error))
+        if isinstance(frame, ErrorFrame):
+            return frame
+        if frame.kind == "#info":
+            return parse_info(frame.body)
+        seq = read_seq(frame.body)
+        if seq is not None:
+            if seq <= self._last_seq:
+                return Refused(RejectReason.SEQ_ORDER, f"{seq} after {self._last_seq}")
+            self._last_seq = seq
+            if self._from_live:
+                self._from_live = False
+                self._position.start_before(seq)
+        return self._judge(frame, seq)
+
+    def _judge(self, frame: Frame, seq: int | None) -> Arrival:
+        if frame.kind not in KINDS:
+            reason = RejectReason.LEGACY_KIND if frame.kind in LEGACY_KINDS else RejectReason.UNKNOWN_KIND
+            return self._refuse(seq, reason, frame.kind[:64])
+        try:
+            message = parse_message(frame.kind, frame.body)
+        except MessageError as error:
+            return self._refuse(seq, MESSAGE_REASONS[error.code], str(error))
+        return self._compare(frame, message)
+
+    def _refuse(self, seq: int | None, reason: RejectReason, detail: str) -> Refused | Repeat:
+        if seq is not None:
+            if self._position.seen(seq) is not Seen.NEW:
+                return Repeat(seq)
+            self._position.pass_over(seq)
+            self._last_refused = seq
+        return Refused(reason, detail)
+
+    def _compare(self, frame: Frame, message: Message) -> Candidate | Repeat | ResetProven:
+        position, seq = self._position, message.seq
+        match position.seen(seq):
+            case Seen.NEW:
+                if self._is_replayed(message):
+                    position.pass_over(seq)
+                    return Repeat(seq)
+                position.receive(seq)
+                return Candidate(position.host_id, position.epoch, frame, message)
+            case Seen.BELOW if seq != self._last_refused and self._proves_reset(message):
+                return ResetProven(seq)
+            case Seen.DONE:
+                position.pass_over(seq)
+        return Repeat(seq)
+
+    def _proves_reset(self, message: Message) -> bool:
+        return isinstance(message, Commit | Sync) and self._is_news(message.did, message.rev)
+
+    def _is_replayed(self, message: Message) -> bool:
+        """Events without a `rev`, read again after a reset, are told by their time alone."""
+        position = self._position
+        if not position.replay_until_us or isinstance(message, Commit | Sync):
+            return False
+        return time_us(message.time) <= position.replay_until_us

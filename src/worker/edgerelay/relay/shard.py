@@ -1,0 +1,300 @@
+"""The readers of one shard: who is live, who is behind, and what each gets next.
+
+A reader is a cursor and a pace; there is no queue of its own. A live reader has had everything up to the shard's head
+and gets the next batch as it arrives. A reader that is behind is handed batch after batch, from the ring or from what
+RelayState kept, as fast as its socket takes them and no faster; when it reaches the head it is live again. Every number
+from its cursor on reaches it exactly once, whichever way it comes.
+
+Rules:
+1. The head is the last number of the newest batch of the feed. A batch whose `prev_seq` is not the head proves a gap:
+   every live reader falls behind at the head, and reads what is missing.
+2. A reader whose socket holds too much unsent falls behind before the batch that it would not take.
+3. A reader that lies beyond the head waits for the batch that reaches its cursor.
+4. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
+5. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
+   memory until its peer goes away.
+
+Commands come out; the shell owns sockets, timers and the way to RelayState. `pump` is to be called whenever a reader is
+behind and time has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from edgerelay.relay.cursor import Start
+from edgerelay.relay.ring import HasHead, Ring
+
+__all__ = [
+    "CloseReader",
+    "History",
+    "Read",
+    "SendControl",
+    "SendLive",
+    "SendPart",
+    "Shard",
+    "ShardCommand",
+    "ShardPolicy",
+]
+
+_US: Final = 1_000_000
+
+PART_BYTES: Final = 256_000
+"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others."""
+
+B = TypeVar("B", bound=HasHead)
+
+
+class ShardPolicy(NamedTuple):
+    """The bounds of one shard."""
+
+    ring_bytes: int
+    unsent_bytes: int
+    blind_bytes_per_s: int
+    stuck_s: int
+
+
+class SendLive(NamedTuple, Generic[B]):
+    """Send all frames of a batch to each of the readers."""
+
+    batch: B
+    readers: tuple[str, ...]
+
+
+class SendPart(NamedTuple, Generic[B]):
+    """Send the frames of a batch from index `first` up to, not including, `end`."""
+
+    reader: str
+    batch: B
+    first: int
+    end: int
+
+
+class SendControl(NamedTuple):
+    """Send a frame that has no number."""
+
+    reader: str
+    name: str
+    message: str
+    is_error: bool
+
+
+class Read(NamedTuple):
+    """Ask RelayState for the batch with the first number that is at least `cursor`; answer with `Shard.answer`."""
+
+    reader: str
+    cursor: int
+
+
+class CloseReader(NamedTuple):
+    """Close the socket; `left` need not be called."""
+
+    reader: str
+    reason: str
+
+
+ShardCommand: TypeAlias = "SendLive[B] | SendPart[B] | SendControl | Read | CloseReader"
+
+
+class History(NamedTuple, Generic[B]):
+    """The answer to `Read`."""
+
+    batch: B | None
+    """None if nothing at or beyond the cursor exists yet."""
+
+    missing_up_to: int
+    """Everything up to this number is no longer kept; 0 if nothing was ever forgotten."""
+
+
+@dataclass(slots=True)
+class _Reader(Generic[B]):
+    id: str
+    cursor: int
+    tell_missing: bool
+    progress_us: int
+    batch: B | None = None
+    reading: bool = False
+    unsent_bytes: int = 0
+    blind_due_us: int = 0
+
+
+class Shard(Generic[B]):
+    """All readers of one shard."""
+
+    def __init__(self, policy: ShardPolicy, unsent: Callable[[str], int | None]) -> None:
+        """`unsent` tells how many bytes wait in a reader's socket, or None where the runtime cannot tell."""
+        self._policy = policy
+        self._unsent = unsent
+        self.ring: Ring[B] = Ring(policy.ring_bytes)
+        self._live: dict[str, None] = {}
+        self._behind: dict[str, _Reader[B]] = {}
+        self.head: int | None = None
+        self.closed_too_slow = 0
+        self.holes_told = 0
+
+    def __len__(self) -> int:
+        return len(self._live) + len(self._behind)
+
+    @property
+    def behind(self) -> int:
+        """How many readers are not live; while there are any, `pump` must be called."""
+        return len(self._behind)
+
+    def join(self, reader: str, start: Start, now_us: int) -> list[ShardCommand[B]]:
+        """A socket was accepted."""
+        if start.future:
+            return _refuse(reader, "FutureCursor", "the cursor lies in the future")
+        commands: list[ShardCommand[B]] = []
+        if start.outdated:
+            commands.append(_outdated(reader))
+        if start.cursor is None:
+            self._live[reader] = None
+        else:
+            self._behind[reader] = _Reader(reader, start.cursor, start.strict, now_us)
+        return commands
+
+    def resume(self, reader: str) -> None:
+        """A socket outlived our memory: the reader was live when the shard fell asleep."""
+        self._live[reader] = None
+
+    def left(self, reader: str) -> None:
+        """A socket is gone."""
+        self._live.pop(reader, None)
+        self._behind.pop(reader, None)
+
+    def feed_head(self, last_seq: int, now_us: int) -> None:
+        """The feed (re)opened, or skipped batches: RelayState's newest number is this."""
+        if self.head is None:
+            self.head = last_seq
+        elif last_seq > self.head:
+            self._fall_behind(now_us)
+            self.head = last_seq
+            self.ring.clear()
+
+    def batch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
+        """The next batch of the feed."""
+        head = batch.head
+        if self.head is None:
+            self.head = head.prev_seq
+        if head.last_seq <= self.head:
+            return []
+        if head.prev_seq != self.head:
+            self._fall_behind(now_us)
+        self.ring.append(batch)
+        self.head = head.last_seq
+        takers = self._takers(head.first_seq, now_us)
+        commands = self._catch(batch, now_us)
+        return [SendLive(batch, takers), *commands] if takers else commands
+
+    def answer(self, reader_id: str, history: History[B]) -> list[ShardCommand[B]]:
+        """What RelayState had for a `Read`."""
+        reader = self._behind.get(reader_id)
+        if reader is None:
+            return []
+        reader.reading = False
+        reader.batch = history.batch
+        told: list[ShardCommand[B]] = []
+        if reader.cursor <= history.missing_up_to:
+            if reader.tell_missing:
+                self.holes_told += 1
+                told.append(_outdated(reader_id))
+            reader.cursor = history.missing_up_to + 1
+        reader.tell_missing = True
+        return told
+
+    def read_failed(self, reader_id: str) -> None:
+        """RelayState did not answer; the reader asks again in its next turn."""
+        if reader_id in self._behind:
+            self._behind[reader_id].reading = False
+
+    def pump(self, now_us: int) -> list[ShardCommand[B]]:
+        """Give every reader that is behind its turn."""
+        commands: list[ShardCommand[B]] = []
+        for reader in list(self._behind.values()):
+            if self._has_room(reader, now_us):
+                commands.extend(self._next(reader, now_us))
+            elif now_us - reader.progress_us > self._policy.stuck_s * _US:
+                self.left(reader.id)
+                self.closed_too_slow += 1
+                commands.extend(_refuse(reader.id, "ConsumerTooSlow", "no progress"))
+        return commands
+
+    def _fall_behind(self, now_us: int) -> None:
+        assert self.head is not None
+        for reader in self._live:
+            self._behind[reader] = _Reader(reader, self.head + 1, True, now_us)
+        self._live.clear()
+
+    def _catch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
+        """Readers beyond the former head: this batch may be the one that they wait for."""
+        commands: list[ShardCommand[B]] = []
+        for reader in list(self._behind.values()):
+            if batch.head.prev_seq < reader.cursor <= batch.head.last_seq and self._has_room(reader, now_us):
+                commands.extend(self._next(reader, now_us))
+        return commands
+
+    def _takers(self, first_seq: int, now_us: int) -> tuple[str, ...]:
+        """The live readers whose sockets have room; the others fall behind."""
+        full = []
+        for reader in self._live:
+            unsent = self._unsent(reader)
+            if unsent is not None and unsent > self._policy.unsent_bytes:
+                full.append(reader)
+        for reader in full:
+            del self._live[reader]
+            self._behind[reader] = _Reader(reader, first_seq, True, now_us)
+        return tuple(self._live)
+
+    def _has_room(self, reader: _Reader[B], now_us: int) -> bool:
+        unsent = self._unsent(reader.id)
+        if unsent is None:
+            return now_us >= reader.blind_due_us
+        if unsent < reader.unsent_bytes or unsent <= self._policy.unsent_bytes:
+            reader.progress_us = now_us
+        reader.unsent_bytes = unsent
+        return unsent <= self._policy.unsent_bytes
+
+    def _next(self, reader: _Reader[B], now_us: int) -> list[ShardCommand[B]]:
+        """One turn of a reader that is behind and has room."""
+        if reader.reading:
+            return []
+        batch = reader.batch or self.ring.find(reader.cursor)
+        if batch is not None:
+            return [self._part(reader, batch, now_us)]
+        if self.head is None or reader.cursor > self.head:
+            if self.head is not None and reader.cursor == self.head + 1:
+                self._go_live(reader)
+            return []
+        reader.reading = True
+        return [Read(reader.id, reader.cursor)]
+
+    def _part(self, reader: _Reader[B], batch: B, now_us: int) -> SendPart[B]:
+        head = batch.head
+        first = end = head.index_of(reader.cursor)
+        size_bytes = 0
+        while end < len(head.seqs) and size_bytes < PART_BYTES:
+            size_bytes += head.frame_bytes[end]
+            end += 1
+        done = end == len(head.seqs)
+        reader.cursor = head.last_seq + 1 if done else head.seqs[end]
+        reader.batch = None if done else batch
+        reader.unsent_bytes += size_bytes
+        reader.blind_due_us = now_us + size_bytes * _US // self._policy.blind_bytes_per_s
+        if self.head is not None and reader.cursor == self.head + 1:
+            self._go_live(reader)
+        return SendPart(reader.id, batch, first, end)
+
+    def _go_live(self, reader: _Reader[B]) -> None:
+        del self._behind[reader.id]
+        self._live[reader.id] = None
+
+
+def _outdated(reader: str) -> SendControl:
+    message = "the cursor is older than what is kept; the stream starts at the oldest event"
+    return SendControl(reader, "OutdatedCursor", message, is_error=False)
+
+
+def _refuse(reader: str, error: str, message: str) -> list[ShardCommand[B]]:
+    return [SendControl(reader, error, message, is_error=True), CloseReader(reader, error)]
