@@ -163,7 +163,7 @@ class AccountRuns:
         return [Account.decode(newest[key]) for key in sorted(newest)[:limit]]
 
     def checkpoint(self, at_seq: int) -> None:
-        """Write the memtable as the newest run, in one transaction with the new manifest.
+        """Write the memtable as the newest run; in one transaction, which is one commit instead of one for each page.
 
         The pause is bounded by MEMTABLE_MAX_ACCOUNTS, as long as `merge_step` is called often enough to stay below
         MAX_RUNS.

@@ -1,0 +1,101 @@
+"""Carries out commands: the one place in which behaviour has effects.
+
+Every command has a case here and nowhere else. An answer that is known at once is returned as an event; all others come
+later, from the ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from edgerelay.relay.accounts import AccountStore
+from edgerelay.relay.commands import (
+    Append,
+    Checkpoint,
+    CloseShard,
+    CloseUpstream,
+    Command,
+    DialShard,
+    FeedBatch,
+    FeedHead,
+    ForgetShard,
+    Log,
+    OpenUpstream,
+    RememberShard,
+    SetTimer,
+    Verify,
+)
+from edgerelay.relay.events import Event, EventsVerified
+from edgerelay.runtime.hot_log import HotLog
+from edgerelay.runtime.ports import LogSink, ShardPort, Timer, UpstreamPort, Verifier
+from edgerelay.runtime.registry import Registry
+
+__all__ = ["Interpreter", "Ports"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The platform, as RelayState sees it."""
+
+    upstream: UpstreamPort
+    shards: ShardPort
+    verifier: Verifier
+    timer: Timer
+    log: LogSink
+    clock: Callable[[], int]
+    """Unix microseconds."""
+
+    random: Callable[[], float]
+    """Uniform in [0, 1)."""
+
+
+class Interpreter:
+    """Binds commands to ports and stores."""
+
+    def __init__(self, ports: Ports, log: HotLog, accounts: AccountStore, registry: Registry) -> None:
+        self._ports = ports
+        self._log = log
+        self._accounts = accounts
+        self._registry = registry
+
+    def carry_out(self, command: Command) -> Event | None:
+        """Do what the command says.
+
+        Raises:
+            SqlError: the storage refused a write; nothing after this command may happen.
+        """
+        ports = self._ports
+        match command:
+            case Verify(candidates):
+                settled = ports.verifier.verify(candidates)
+                return EventsVerified(settled) if settled else None
+            case Append(batch):
+                self._log.append(batch, ports.clock(), self._accounts.checkpoint_seq)
+            case FeedBatch(shard, batch):
+                ports.shards.send_batch(shard, batch)
+            case FeedHead(shard, last_seq):
+                ports.shards.send_head(shard, last_seq)
+            case SetTimer(at_us):
+                ports.timer.set(at_us)
+            case OpenUpstream(connection, cursor):
+                ports.upstream.open(connection, cursor)
+            case CloseUpstream(connection):
+                ports.upstream.close(connection)
+            case DialShard(shard, region):
+                ports.shards.dial(shard, region)
+            case CloseShard(shard):
+                ports.shards.close(shard)
+            case Checkpoint(positions, at_seq):
+                self._registry.save_positions(positions)
+                self._accounts.checkpoint(at_seq)
+            case RememberShard(shard, region):
+                self._registry.remember_shard(shard, region)
+            case ForgetShard(shard):
+                self._registry.forget_shard(shard)
+            case Log(level, event, fields):
+                ports.log.write(level, event, fields)
+            case _:
+                assert_never(command)
+        return None

@@ -1,0 +1,124 @@
+"""RelayState without its platform: stores, behaviour and ports put together, one turn at a time.
+
+A turn takes one event through `Relay.handle`, carries out what comes back, and goes on with the events that this
+produced, until nothing is left. It does not wait for anything.
+
+When the storage refuses a write, what was not yet durable is dropped with the whole of `Relay`, and a new one starts
+from what is stored, with its upstream paused: the same way back as after a restart, and nothing was shown to anyone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from edgerelay.archive.account_run import RECORD_BYTES
+from edgerelay.archive.batch import Batch
+from edgerelay.config import Settings
+from edgerelay.relay.accounts import Account
+from edgerelay.relay.events import Event, LogFilled, TimePassed
+from edgerelay.relay.position import PositionRow
+from edgerelay.relay.relay import Relay, Restored
+from edgerelay.relay.upstream import PauseReason
+from edgerelay.runtime.account_runs import AccountRuns
+from edgerelay.runtime.hot_log import HotLog, LogPolicy
+from edgerelay.runtime.interpreter import Interpreter, Ports
+from edgerelay.runtime.registry import Registry
+from edgerelay.runtime.schema import migrate
+from edgerelay.runtime.sql import Sql, SqlError
+
+__all__ = ["Node"]
+
+_MINUTE_US = 60_000_000
+
+MERGE_STEPS = 4
+"""Short pieces of tidying up in one alarm."""
+
+
+class Node:
+    """One RelayState."""
+
+    def __init__(self, settings: Settings, sql: Sql, ports: Ports) -> None:
+        """Open the state, bring it forward if it is older, and read what a restart needs.
+
+        Raises:
+            SchemaError: the state was written by a newer version.
+        """
+        migrate(sql)
+        self._settings = settings
+        self._sql = sql
+        self._ports = ports
+        self._events: deque[Event] = deque()
+        self._in_turn = False
+        self.storage_failures = 0
+        self._start(connection=0, problem="")
+
+    def _start(self, *, connection: int, problem: str) -> None:
+        settings, sql = self._settings, self._sql
+        registry = Registry(sql)
+        self.log = HotLog(sql, LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US))
+        self.accounts = AccountRuns(sql)
+        host_id = registry.host_id(settings.upstream) if settings.upstream else 0
+        restored = self._restore(registry, host_id)._replace(connection=connection, storage_problem=problem)
+        self.relay = Relay(settings, restored, self.accounts, self._ports.random, self._ports.clock())
+        self._interpreter = Interpreter(self._ports, self.log, self.accounts, registry)
+
+    def _restore(self, registry: Registry, host_id: int) -> Restored:
+        """Positions and accounts as of the checkpoint, and then what each later batch changed."""
+        positions = registry.positions()
+        last_width = 1
+        for head in self.log.heads_after(min(self.accounts.checkpoint_seq, self.log.last_seq - 1)):
+            positions.update({fields[0]: PositionRow(*fields) for fields in head.positions})
+            for start in range(0, len(head.accounts), RECORD_BYTES):
+                self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
+            last_width = head.last_width
+        last_seq = max(self.log.last_seq, self.accounts.checkpoint_seq)
+        return Restored(host_id, tuple(positions.values()), last_seq, last_width, tuple(registry.shards()))
+
+    def turn(self, event: Event) -> None:
+        """Handle an event and everything that follows from it at once."""
+        self._events.append(event)
+        if self._in_turn:
+            return
+        self._in_turn = True
+        try:
+            while self._events:
+                self._step(self._events.popleft())
+        except SqlError as error:
+            self._storage_failed(error)
+        finally:
+            self._in_turn = False
+
+    def _step(self, event: Event) -> None:
+        if isinstance(event, TimePassed):
+            self._look_at_log()
+        for command in self.relay.handle(event, self._ports.clock()):
+            answer = self._interpreter.carry_out(command)
+            if answer is not None:
+                self._events.append(answer)
+
+    def _look_at_log(self) -> None:
+        is_full = self.log.is_full(self._ports.clock(), self.accounts.checkpoint_seq)
+        if is_full != (PauseReason.ARCHIVE in self.relay.host.upstream.pauses):
+            self._events.append(LogFilled(is_full))
+
+    def _storage_failed(self, error: SqlError) -> None:
+        self.storage_failures += 1
+        self._events.clear()
+        upstream = self.relay.host.upstream
+        self._ports.log.write("error", "storage_failed", {"problem": str(error)})
+        self._ports.upstream.close(upstream.connection)
+        for link in self.relay.feed.links:
+            self._ports.shards.close(link.name)
+        self._start(connection=upstream.connection, problem=str(error))
+
+    def tidy(self) -> None:
+        """A bounded piece of housekeeping; call it from the alarm."""
+        for _ in range(MERGE_STEPS):
+            if not self.accounts.merge_step():
+                return
+
+    def read(self, cursor: int) -> tuple[Batch | None, int]:
+        """For a reader that is behind: the batch with the first number at or beyond `cursor`, if there is one yet,
+        and the number up to which everything is forgotten."""
+        batch = self.relay.ring.find(cursor) or self.log.read(cursor)
+        return batch, self.log.missing_up_to

@@ -1,0 +1,106 @@
+"""Takes the published snapshot of a node."""
+
+from __future__ import annotations
+
+from edgerelay import __version__
+from edgerelay.api.snapshot import HotLogState, ShardState, Snapshot, StorageState, UpstreamReport
+from edgerelay.archive.batch import HEAD_VERSION
+from edgerelay.config import Settings
+from edgerelay.runtime.node import Node
+from edgerelay.runtime.schema import SCHEMA_VERSION
+from edgerelay.runtime.sql import Sql
+
+__all__ = ["SnapshotTaker"]
+
+_US = 1_000_000
+
+
+class SnapshotTaker:
+    """Takes snapshots; remembers the one before for the rates between the two."""
+
+    def __init__(self, settings: Settings, node: Node, sql: Sql, isolate: str, now_us: int) -> None:
+        """`isolate` names the interpreter, so that objects in the same one can be told."""
+        self._settings = settings
+        self._node = node
+        self._sql = sql
+        self._isolate = isolate
+        self._started_us = now_us
+        self._rows_at = (now_us, sql.rows_written)
+        self._rows_per_s = 0.0
+
+    def take(self, now_us: int, flush_ms: list[float]) -> Snapshot:
+        """The state now."""
+        settings, relay = self._settings, self._node.relay
+        return Snapshot(
+            version=__version__,
+            protocol=HEAD_VERSION,
+            now_us=now_us,
+            started_us=self._started_us,
+            isolate=self._isolate,
+            environment=settings.environment,
+            verify=settings.verify,
+            retention_days=settings.retention_days,
+            events=relay.counts.events,
+            bytes=relay.counts.bytes,
+            clock_behind=relay.counts.clock_behind,
+            upstream=self._upstream(now_us),
+            hot_log=self._hot_log(),
+            storage=self._storage(now_us),
+            shards=[
+                ShardState(name=x.name, region=x.region, state=x.state, clients=x.clients, acked_seq=x.acked_seq)
+                for x in relay.feed.links
+            ],
+            flush_ms=flush_ms,
+        )
+
+    def _upstream(self, now_us: int) -> UpstreamReport:
+        relay = self._node.relay
+        host, upstream = relay.host, relay.host.upstream
+        row = host.position.row()
+        return UpstreamReport(
+            url=host.url,
+            kind=host.kind,
+            state=upstream.state,
+            since_us=upstream.since_us,
+            pauses=list(upstream.pauses),
+            last_problem=upstream.last_problem,
+            connection=upstream.connection,
+            epoch=row.epoch,
+            low=row.low,
+            done=[list(each) for each in row.done],
+            newest_time_us=row.newest_time_us,
+            lag_us=max(0, now_us - row.newest_time_us) if row.newest_time_us else 0,
+            in_flight=relay.in_flight.count,
+            waiting_accounts=relay.in_flight.accounts,
+            frames=host.counts.frames,
+            bytes=host.counts.bytes,
+            repeats=host.counts.repeats,
+            resets=host.counts.resets,
+            sockets=host.counts.sockets,
+            rejects={str(reason): count for reason, count in host.rejects},
+        )
+
+    def _hot_log(self) -> HotLogState:
+        log = self._node.log
+        return HotLogState(
+            oldest_seq=log.oldest_seq,
+            last_seq=log.last_seq,
+            missing_up_to=log.missing_up_to,
+            batches=len(log),
+            bytes=log.size_bytes,
+            ring_bytes=self._node.relay.ring.size_bytes,
+        )
+
+    def _storage(self, now_us: int) -> StorageState:
+        at_us, rows = self._rows_at
+        if now_us - at_us >= _US:
+            self._rows_per_s = (self._sql.rows_written - rows) * _US / (now_us - at_us)
+            self._rows_at = (now_us, self._sql.rows_written)
+        return StorageState(
+            rows_written=self._sql.rows_written,
+            rows_per_s=round(self._rows_per_s, 1),
+            flushes=self._node.relay.counts.flushes,
+            failures=self._node.storage_failures,
+            checkpoint_seq=self._node.accounts.checkpoint_seq,
+            schema_version=SCHEMA_VERSION,
+        )
