@@ -1,0 +1,90 @@
+"""What RelayState publishes about itself: the one answer from which `/`, `/health` and `/state` are made.
+
+A JSON object, so that it can cross between objects and versions; whoever reads it tolerates unknown fields.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+__all__ = ["HotLogState", "ShardState", "Snapshot", "StorageState", "UpstreamReport"]
+
+
+class UpstreamReport(TypedDict):
+    """The subscription."""
+
+    url: str
+    kind: str
+    state: str
+    since_us: int
+    pauses: list[str]
+    last_problem: str
+    connection: int
+    epoch: int
+    low: int
+    done: list[list[int]]
+    newest_time_us: int
+    lag_us: int
+    """Now less the `time` of the newest event; 0 before the first."""
+
+    in_flight: int
+    waiting_accounts: int
+    frames: int
+    bytes: int
+    repeats: int
+    resets: int
+    sockets: int
+    rejects: dict[str, int]
+
+
+class HotLogState(TypedDict):
+    """The hot log and the ring before it."""
+
+    oldest_seq: int
+    last_seq: int
+    missing_up_to: int
+    batches: int
+    bytes: int
+    ring_bytes: int
+
+
+class StorageState(TypedDict):
+    """Writing."""
+
+    rows_written: int
+    rows_per_s: float
+    flushes: int
+    failures: int
+    checkpoint_seq: int
+    schema_version: int
+
+
+class ShardState(TypedDict):
+    """One shard with readers."""
+
+    name: str
+    region: str
+    state: str
+    clients: int
+    acked_seq: int
+
+
+class Snapshot(TypedDict):
+    """All of it."""
+
+    version: str
+    protocol: int
+    now_us: int
+    started_us: int
+    isolate: str
+    environment: str
+    verify: str
+    retention_days: int
+    events: int
+    bytes: int
+    clock_behind: int
+    upstream: UpstreamReport
+    hot_log: HotLogState
+    storage: StorageState
+    shards: list[ShardState]
+    flush_ms: list[float]
