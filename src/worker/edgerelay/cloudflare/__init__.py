@@ -1,0 +1,1 @@
+"""The platform: the only package that touches `js`, `pyodide` and `workers`. Wiring and conversion, no decisions."""

@@ -1,0 +1,137 @@
+"""The Durable Object RelayState: a `runtime.node.Node` on the platform.
+
+Three things bring it to life and keep it alive: the alarm, which re-arms itself before it does anything else; the cron,
+which pokes it every minute; and calls of shards and of the entry Worker.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import traceback
+import uuid
+from typing import Any, Final
+
+import js
+from pyodide.ffi import create_once_callable
+from workers import DurableObject
+
+from edgerelay.cloudflare.clock import make_clock
+from edgerelay.cloudflare.feed import FeedSockets
+from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.settings import read_settings
+from edgerelay.cloudflare.sql import DurableSql
+from edgerelay.cloudflare.timer import PlatformTimer
+from edgerelay.cloudflare.upstream import UpstreamSockets
+from edgerelay.relay.events import Event, ShardAsked, TimePassed
+from edgerelay.runtime.interpreter import Ports
+from edgerelay.runtime.node import Node
+from edgerelay.runtime.snapshot import SnapshotTaker
+from edgerelay.runtime.verification import EnvelopeVerifier, HeldVerifier
+
+__all__ = ["RELAY_NAME", "RelayState"]
+
+RELAY_NAME: Final = "relay"
+"""The one RelayState of a deployment."""
+
+_S_US: Final = 1_000_000
+_FORGOTTEN_BYTES: Final = 8
+FLUSH_SAMPLES: Final = 500
+"""Flush times that are kept for `/state` and the probe."""
+
+FLUSH_SAMPLE_EVERY: Final = 10
+"""Every so many flushes one is timed: the question itself costs a promise."""
+
+
+class RelayState(DurableObject):
+    """The one writer: subscribes, verifies, sequences, stores and feeds."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self._settings = read_settings(env)
+        self._clock = make_clock(self._settings)
+        raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
+        self._storage = raw.storage
+        self._rearm()
+        self._sql = DurableSql(raw)
+        self._log = JsonLog("relay", self._settings.log_level)
+        self._flush_ms: list[float] = []
+        self._flushes_seen = 0
+        self._held = HeldVerifier(EnvelopeVerifier(), self._deliver)
+        ports = Ports(
+            upstream=UpstreamSockets(
+                self._settings, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
+            ),
+            shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, self._deliver),
+            verifier=self._held,
+            timer=PlatformTimer(lambda: self._deliver(TimePassed()), self._clock),
+            log=self._log,
+            clock=self._clock,
+            random=random.random,
+        )
+        self._node = Node(self._settings, self._sql, ports)
+        self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, str(uuid.uuid4()), self._clock())
+        self._deliver(TimePassed())
+
+    def _deliver(self, event: Event) -> None:
+        """One turn. If it breaks, so may promises: the object starts anew from what is stored."""
+        try:
+            self._node.turn(event)
+        except Exception:  # noqa: BLE001 - whatever it is, going on is worse; it is logged and ends the object
+            self._log.write("error", "turn_failed", {"cause": type(event).__name__, "trace": traceback.format_exc()})
+            self.ctx.abort("a turn failed")
+        flushes = self._node.relay.counts.flushes
+        if flushes - self._flushes_seen >= FLUSH_SAMPLE_EVERY:
+            self._flushes_seen = flushes
+            self._time_flush()
+
+    def _time_flush(self) -> None:
+        """How long until what was just written is durable."""
+        start = js.performance.now()
+
+        def durable(_: Any) -> None:
+            self._flush_ms.append(round(js.performance.now() - start, 2))
+            del self._flush_ms[:-FLUSH_SAMPLES]
+
+        self._storage.sync().then(create_once_callable(durable))
+
+    def _rearm(self) -> None:
+        """The promise is not awaited: the platform holds back whatever depends on it."""
+        self._storage.setAlarm(js.Date.now() + self._settings.alarm_s * 1_000)
+
+    async def alarm(self, *_: Any) -> None:
+        """The watchdog. Re-arms first, so that nothing that fails afterwards can end it."""
+        self._rearm()
+        self._deliver(TimePassed())
+        self._node.tidy()
+
+    async def poke(self) -> None:
+        """Be alive."""
+        self._deliver(TimePassed())
+
+    async def snapshot(self) -> str:
+        """The published snapshot, as JSON."""
+        return json.dumps(self._snapshots.take(self._clock(), self._flush_ms))
+
+    async def join(self, shard: str, region: str) -> None:
+        """A shard has readers and wants the feed."""
+        self._deliver(ShardAsked(shard, region))
+
+    async def read(self, cursor: int) -> bytes:
+        """For readers that are behind: what is forgotten (8 bytes), then the batch at the cursor, if there is one."""
+        batch, missing_up_to = self._node.read(int(cursor))
+        prefix = missing_up_to.to_bytes(_FORGOTTEN_BYTES, "big")
+        return prefix if batch is None else prefix + batch.message()
+
+    async def rehearse(self, action: str, argument: str) -> str:
+        """What tests may do to a relay that allows it (`REHEARSAL`)."""
+        if self._settings.rehearsal != "on":
+            return "refused"
+        match action:
+            case "hold":
+                self._held.hold(argument)
+            case "release":
+                self._held.release()
+            case "abort":
+                self.ctx.abort("rehearsed")
+        return str(self._held.held)

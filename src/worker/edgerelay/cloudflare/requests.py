@@ -1,0 +1,29 @@
+"""Requests and responses between the platform and `api`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import js
+from pyodide.ffi import to_js
+from workers import Response as PlatformResponse
+
+from edgerelay.api.message import Request, Response
+
+__all__ = ["to_request", "to_response"]
+
+
+def to_request(request: Any) -> Request:
+    """The platform's request as a value, without its body."""
+    url = js.URL.new(request.url)
+    query = [(str(pair[0]), str(pair[1])) for pair in url.searchParams]
+    headers = {str(pair[0]): str(pair[1]) for pair in request.headers}
+    request_id = headers.get("x-edgerelay-request") or headers.get("cf-ray") or uuid.uuid4().hex
+    return Request(str(request.method), str(url.pathname), query, headers, request_id)
+
+
+def to_response(response: Response) -> Any:
+    """An answer as the platform wants it."""
+    body = to_js(response.body) if response.body else None
+    return PlatformResponse(body, status=response.status, headers=dict(response.headers))

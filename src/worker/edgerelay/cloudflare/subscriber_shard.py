@@ -1,0 +1,303 @@
+"""The Durable Object SubscriberShard: a `relay.shard.Shard` on the platform.
+
+All sockets are accepted with hibernation: a shard whose readers are live and whose feed is quiet sleeps, and costs
+nothing. What outlives its memory is the sockets with their tags, and the head, which is attached to the feed's socket
+with every batch. A reader that is behind keeps a timer, so that a shard never falls asleep with one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+from workers import DurableObject, Response
+
+from edgerelay.api.message import Request, error_response
+from edgerelay.api.subscribe import Subscription, parse_subscription
+from edgerelay.archive.batch import HEAD_VERSION, BatchHead, decode_head
+from edgerelay.atproto.frames import encode_error, encode_info
+from edgerelay.cloudflare.clock import make_clock
+from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.relay_state import RELAY_NAME
+from edgerelay.cloudflare.requests import to_request, to_response
+from edgerelay.cloudflare.settings import read_settings
+from edgerelay.relay.cursor import Window, resolve_cursor
+from edgerelay.relay.shard import (
+    CloseReader,
+    History,
+    Read,
+    SendControl,
+    SendLive,
+    SendPart,
+    Shard,
+    ShardCommand,
+    ShardPolicy,
+)
+
+__all__ = ["SubscriberShard"]
+
+_HOUR_US: Final = 3_600_000_000
+_DAY_US: Final = 24 * _HOUR_US
+_LENGTH_BYTES: Final = 4
+_FORGOTTEN_BYTES: Final = 8
+
+PACE_MS: Final = 20
+"""Milliseconds between two turns of readers whose sockets were full."""
+
+ASK_MS: Final = 2_000
+"""Milliseconds after which a shard without a feed asks for it again."""
+
+_POLICY_VIOLATION: Final = 1008
+
+
+class Buffered(NamedTuple):
+    """A batch whose frames lie in a buffer of the platform, cut once for all readers."""
+
+    head: BatchHead
+    size_bytes: int
+    frames: list[Any]
+
+
+class SubscriberShard(DurableObject):
+    """Sockets of subscribers, and the feed that they live on."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        settings = self._settings = read_settings(env)
+        self._raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
+        self._relay = env.RELAY_STATE._binding.getByName(RELAY_NAME)
+        self._clock = make_clock(settings)
+        self._log = JsonLog("shard", settings.log_level)
+        self._sockets: dict[str, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
+        self._shard: Shard[Buffered] = Shard(policy, self._unsent)
+        self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
+        self._pace_proxy = create_proxy(self._pace)
+        self._pace_timer: object | None = None
+        self._ask_proxy = create_proxy(self._ask)
+        self._ask_timer: object | None = None
+        self._name = ""
+        self._wake()
+
+    def _wake(self) -> None:
+        """Take over the sockets that outlived our memory: their readers were live, and the feed tells where."""
+        for feed in self._raw.getWebSockets("feed"):
+            head = feed.deserializeAttachment()
+            self._name = head.name
+            if head.seq:
+                self._shard.head = int(head.seq)
+        for socket in self._raw.getWebSockets("reader"):
+            reader = str(socket.deserializeAttachment())
+            self._sockets[reader] = socket
+            self._shard.resume(reader)
+
+    async def fetch(self, request: Any) -> Any:
+        """A subscriber, or RelayState with the feed."""
+        asked = to_request(request.js_object)
+        if asked.path == "/feed":
+            return self._accept_feed(asked)
+        return self._accept_reader(asked)
+
+    # --- the feed -------------------------------------------------------------------------------------------------
+
+    def _accept_feed(self, request: Request) -> Any:
+        self._name = request.headers["x-shard"]
+        for old in self._raw.getWebSockets("feed"):
+            _close(old, 1000, "replaced")
+        client, server = js.WebSocketPair.new().object_values()
+        self._raw.acceptWebSocket(server, to_js(["feed"]))
+        self._remember_head(server)
+        self._stop_asking()
+        return Response(None, status=101, web_socket=client)
+
+    def _remember_head(self, feed: Any) -> None:
+        head = {"name": self._name, "seq": self._shard.head or 0}
+        feed.serializeAttachment(to_js(head, dict_converter=js.Object.fromEntries))
+
+    def _has_feed(self) -> bool:
+        return len(self._raw.getWebSockets("feed")) > 0
+
+    async def _ask_for_feed(self) -> None:
+        try:
+            await self._relay.join(self._name, "")
+        except (JsException, OSError) as error:
+            self._log.write("warning", "no_feed", {"problem": str(error)[:200]})
+
+    def _ask(self) -> None:
+        """Ask for the feed, and again until it comes."""
+        self._stop_asking()
+        if self._sockets and not self._has_feed():
+            self._spawn(self._ask_for_feed())
+            self._ask_timer = js.setTimeout(self._ask_proxy, ASK_MS)
+
+    def _stop_asking(self) -> None:
+        if self._ask_timer is not None:
+            js.clearTimeout(self._ask_timer)
+            self._ask_timer = None
+
+    def _fed(self, feed: Any, message: Any) -> None:
+        now_us = self._clock()
+        if isinstance(message, str):
+            self._shard.feed_head(json.loads(message)["head"], now_us)
+        else:
+            self._carry_out(self._shard.batch(_cut(message, 0), now_us))
+        self._remember_head(feed)
+        ack = {"v": HEAD_VERSION, "ack": self._shard.head or 0, "clients": len(self._shard)}
+        feed.send(json.dumps(ack))
+        self._pace()
+
+    # --- readers --------------------------------------------------------------------------------------------------
+
+    def _accept_reader(self, request: Request) -> Any:
+        self._name = self._name or request.headers["x-shard"]
+        subscription = parse_subscription(request)
+        if not isinstance(subscription, Subscription):
+            return to_response(subscription)
+        if len(self._sockets) >= self._settings.shard_clients:
+            return to_response(error_response(request, 503, "ShardFull", "too many clients", {"retry-after": "5"}))
+        client, server = js.WebSocketPair.new().object_values()
+        reader = uuid.uuid4().hex
+        self._raw.acceptWebSocket(server, to_js(["reader"]))
+        server.serializeAttachment(reader)
+        self._sockets[reader] = server
+        now_us = self._clock()
+        start = resolve_cursor(subscription.cursor, self._window, last_seq=self._shard.head or 0, now_us=now_us)
+        self._carry_out(self._shard.join(reader, start, now_us))
+        if not self._has_feed():
+            self._ask()
+        self._pace()
+        return Response(None, status=101, web_socket=client)
+
+    async def webSocketMessage(self, socket: Any, message: Any) -> None:
+        """A batch of the feed. What clients send is ignored (event streams, "Server")."""
+        if _is_feed(self._raw, socket):
+            self._fed(socket, message)
+
+    async def webSocketClose(self, socket: Any, *_: Any) -> None:
+        """A socket is gone."""
+        self._gone(socket)
+
+    async def webSocketError(self, socket: Any, *_: Any) -> None:
+        """A socket broke."""
+        self._gone(socket)
+
+    def _gone(self, socket: Any) -> None:
+        if _is_feed(self._raw, socket):
+            self._ask()
+            return
+        self._forget(str(socket.deserializeAttachment()))
+
+    def _forget(self, reader: str) -> None:
+        self._sockets.pop(reader, None)
+        self._shard.left(reader)
+        if not self._sockets:
+            self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        """Nobody reads: RelayState may forget this shard."""
+        for feed in self._raw.getWebSockets("feed"):
+            try:
+                feed.send(json.dumps({"v": HEAD_VERSION, "ack": self._shard.head or 0, "clients": 0}))
+            except JsException:
+                continue  # the feed is closing
+
+    def _unsent(self, reader: str) -> int | None:
+        return getattr(self._sockets.get(reader), "bufferedAmount", None)
+
+    def _pace(self) -> None:
+        """Give readers that are behind their turn, at once again as long as any of them gets something."""
+        if self._pace_timer is not None:
+            js.clearTimeout(self._pace_timer)
+            self._pace_timer = None
+        if not self._shard.behind:
+            return
+        commands = self._shard.pump(self._clock())
+        self._carry_out(commands)
+        if self._shard.behind:
+            moving = any(not isinstance(command, Read) for command in commands)
+            self._pace_timer = js.setTimeout(self._pace_proxy, 0 if moving else PACE_MS)
+
+    async def _read(self, reader: str, cursor: int) -> None:
+        try:
+            answer = await self._relay.read(cursor)
+        except (JsException, OSError) as error:
+            self._shard.read_failed(reader)
+            self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
+            return
+        self._carry_out(self._shard.answer(reader, _history(answer)))
+        self._pace()
+
+    # --- effects --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, commands: list[ShardCommand[Buffered]]) -> None:
+        for command in commands:
+            match command:
+                case SendLive(batch, readers):
+                    for reader in readers:
+                        self._send(reader, batch.frames)
+                case SendPart(reader, batch, first, end):
+                    self._send(reader, batch.frames[first:end])
+                case SendControl(reader, name, message, is_error):
+                    frame = encode_error(name, message) if is_error else encode_info(name, message)
+                    self._send(reader, [to_js(frame)])
+                case Read(reader, cursor):
+                    self._spawn(self._read(reader, cursor))
+                case CloseReader(reader, reason):
+                    self._log.write("info", "reader_closed", {"reader": reader, "reason": reason})
+                    _close(self._sockets.pop(reader, None), _POLICY_VIOLATION, reason)
+
+    def _send(self, reader: str, frames: list[Any]) -> None:
+        socket = self._sockets.get(reader)
+        if socket is None:
+            return
+        try:
+            send = socket.send
+            for frame in frames:
+                send(frame)
+        except JsException:
+            self._forget(reader)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _is_feed(raw: Any, socket: Any) -> bool:
+    return bool(raw.getTags(socket)[0] == "feed")
+
+
+def _close(socket: Any, code: int, reason: str) -> None:
+    try:
+        if socket is not None:
+            socket.close(code, reason)
+    except JsException:
+        return  # closed already
+
+
+def _history(answer: Any) -> History[Buffered]:
+    """What RelayState answered to a read."""
+    buffer = answer.buffer if hasattr(answer, "buffer") else answer
+    offset = int(getattr(answer, "byteOffset", 0))
+    size_bytes = int(answer.byteLength)
+    forgotten = int.from_bytes(js.Uint8Array.new(buffer, offset, _FORGOTTEN_BYTES).to_bytes(), "big")
+    batch = _cut(buffer, offset + _FORGOTTEN_BYTES) if size_bytes > _FORGOTTEN_BYTES else None
+    return History(batch, forgotten)
+
+
+def _cut(buffer: Any, offset: int) -> Buffered:
+    """A batch message in a buffer: its head decoded, its frames as views."""
+    length = int.from_bytes(js.Uint8Array.new(buffer, offset, _LENGTH_BYTES).to_bytes(), "big")
+    start = offset + _LENGTH_BYTES
+    head = decode_head(js.Uint8Array.new(buffer, start, length).to_bytes())
+    frames = js.Uint8Array.new(buffer, start + length)
+    starts = head.frame_starts()
+    cut = frames.subarray
+    views = [cut(begin, end) for begin, end in pairwise(starts)]
+    return Buffered(head, length + starts[-1], views)

@@ -1,0 +1,38 @@
+"""One timer of the platform, kept alive by the object's open sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import js
+from pyodide.ffi import create_proxy
+
+__all__ = ["PlatformTimer"]
+
+_MS_US = 1_000
+
+
+class PlatformTimer:
+    """Calls a function at a time; setting it again replaces what was set."""
+
+    def __init__(self, fire: Callable[[], None], clock: Callable[[], int]) -> None:
+        self._fire = fire
+        self._clock = clock
+        self._proxy = create_proxy(self._fired)
+        self._handle: object | None = None
+
+    def set(self, at_us: int) -> None:
+        """Fire at this time, or at once if it is past."""
+        self.cancel()
+        delay_ms = max(0, -(-(at_us - self._clock()) // _MS_US))
+        self._handle = js.setTimeout(self._proxy, delay_ms)
+
+    def cancel(self) -> None:
+        """Do not fire."""
+        if self._handle is not None:
+            js.clearTimeout(self._handle)
+            self._handle = None
+
+    def _fired(self) -> None:
+        self._handle = None
+        self._fire()

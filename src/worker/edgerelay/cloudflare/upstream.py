@@ -1,0 +1,201 @@
+"""The outbound socket to a host.
+
+Frames are handed over in handfuls, at the pace of the flushes: one turn for many frames. The host's clock and kind are
+found out before the socket is read, so that they are known when the first frame arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+from edgerelay import __version__
+from edgerelay.atproto.timestamp import http_date_us
+from edgerelay.config import Settings
+from edgerelay.relay.events import (
+    Event,
+    FramesReceived,
+    TextReceived,
+    UpstreamClosed,
+    UpstreamFailed,
+    UpstreamOpened,
+)
+
+__all__ = ["UpstreamSockets"]
+
+USER_AGENT: Final = f"EdgeRelay/{__version__} (atproto-relay)"
+
+ASIDE_TIMEOUT_MS: Final = 5_000
+"""Milliseconds for a question that the subscription can do without: the host's kind, or its clock."""
+
+_SWITCHING: Final = 101
+_STREAM: Final = "/xrpc/com.atproto.sync.subscribeRepos"
+
+
+class UpstreamSockets:
+    """`UpstreamPort` on the platform."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        deliver: Callable[[Event], None],
+        next_flush_us: Callable[[], int],
+        clock: Callable[[], int],
+    ) -> None:
+        self._base = settings.upstream.replace("ws", "http", 1)
+        self._kind = "" if settings.upstream_kind == "auto" else settings.upstream_kind
+        self._batch_bytes = settings.batch_bytes
+        self._deliver = deliver
+        self._next_flush_us = next_flush_us
+        self._clock = clock
+        self._opening: dict[int, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection = 0
+        self._socket: Any = None
+        self._frames: list[bytes] = []
+        self._size_bytes = 0
+        self._timer: object | None = None
+        self._hand_over_proxy = create_proxy(self._hand_over)
+        self._listeners = {
+            "message": create_proxy(self._on_message),
+            "close": create_proxy(self._on_close),
+            "error": create_proxy(self._on_error),
+        }
+
+    def open(self, connection: int, cursor: int | None) -> None:
+        """Begin to open a socket."""
+        self._opening[connection] = controller = js.AbortController.new()
+        task = asyncio.ensure_future(self._open(connection, cursor, controller.signal))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self, connection: int) -> None:
+        """Close a socket, or stop opening it. Frames that wait are dropped: they will be read again."""
+        controller = self._opening.pop(connection, None)
+        if controller is not None:
+            controller.abort()
+        if self._socket is not None and self._connection == connection:
+            socket = self._release()
+            try:
+                socket.close(1000, "")
+            except JsException:
+                return  # closed already
+
+    async def _open(self, connection: int, cursor: int | None, signal: Any) -> None:
+        query = "" if cursor is None else f"?cursor={cursor}"
+        try:
+            aside_us = await self._ask_kind()
+            answer = await self._fetch(_STREAM + query, {"upgrade": "websocket"}, signal)
+            socket = getattr(answer, "webSocket", None)
+            if int(answer.status) != _SWITCHING or not socket:
+                self._refused(connection, answer)
+                return
+            host_us = _date_us(answer) or aside_us or await self._ask_clock()
+        except (JsException, OSError) as error:
+            self._deliver(UpstreamFailed(connection, f"network: {error}"[:200], 0, 0))
+            return
+        if self._opening.pop(connection, None) is None:
+            socket.accept()
+            socket.close()
+            return
+        self._connection, self._socket = connection, socket
+        self._deliver(UpstreamOpened(connection, host_us, self._kind))
+        if self._socket is socket:
+            self._listen()
+
+    def _refused(self, connection: int, answer: Any) -> None:
+        retry_after = answer.headers.get("retry-after")
+        seconds = int(retry_after) if isinstance(retry_after, str) and retry_after.isdigit() else 0
+        status = int(answer.status)
+        self._deliver(UpstreamFailed(connection, f"HTTP {status} instead of an upgrade", status, min(seconds, 86_400)))
+
+    async def _fetch(self, path: str, headers: dict[str, str], signal: Any) -> Any:
+        options = {"headers": {"user-agent": USER_AGENT, **headers}, "signal": signal, "redirect": "follow"}
+        return await js.fetch(self._base + path, to_js(options, dict_converter=js.Object.fromEntries))
+
+    async def _aside(self, path: str) -> Any:
+        try:
+            return await self._fetch(path, {}, js.AbortSignal.timeout(ASIDE_TIMEOUT_MS))
+        except (JsException, OSError):
+            return None
+
+    async def _ask_kind(self) -> int | None:
+        """A PDS describes its server, a relay does not. Returns the clock of the answer, if there was one."""
+        if self._kind:
+            return None
+        answer = await self._aside("/xrpc/com.atproto.server.describeServer")
+        if answer is None:
+            return None
+        self._kind = "pds" if answer.ok else "relay"
+        return _date_us(answer)
+
+    async def _ask_clock(self) -> int | None:
+        answer = await self._aside("/xrpc/_health")
+        return None if answer is None else _date_us(answer)
+
+    # --- the open socket ------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self._socket.binaryType = "arraybuffer"
+        for name, listener in self._listeners.items():
+            self._socket.addEventListener(name, listener)
+        self._socket.accept()
+
+    def _release(self) -> Any:
+        """Forget the socket and what it delivered; returns it."""
+        socket, self._socket = self._socket, None
+        for name, listener in self._listeners.items():
+            socket.removeEventListener(name, listener)
+        self._take_frames()
+        return socket
+
+    def _take_frames(self) -> list[bytes]:
+        if self._timer is not None:
+            js.clearTimeout(self._timer)
+            self._timer = None
+        frames, self._frames, self._size_bytes = self._frames, [], 0
+        return frames
+
+    def _on_message(self, event: Any) -> None:
+        data = event.data
+        if isinstance(data, str):
+            self._hand_over()
+            self._deliver(TextReceived(self._connection))
+            return
+        frame = data.to_bytes()
+        self._frames.append(frame)
+        self._size_bytes += len(frame)
+        if self._size_bytes >= self._batch_bytes:
+            self._hand_over()
+        elif self._timer is None:
+            wait_ms = -(-(self._next_flush_us() - self._clock()) // 1_000)
+            if wait_ms <= 0:
+                self._hand_over()
+            else:
+                self._timer = js.setTimeout(self._hand_over_proxy, wait_ms)
+
+    def _hand_over(self) -> None:
+        frames = self._take_frames()
+        if frames:
+            self._deliver(FramesReceived(self._connection, frames))
+
+    def _on_close(self, event: Any) -> None:
+        self._ended(f"closed {int(event.code)} {event.reason}".strip())
+
+    def _on_error(self, event: Any) -> None:
+        self._ended(f"error: {getattr(event, 'message', '')}")
+
+    def _ended(self, problem: str) -> None:
+        self._hand_over()
+        if self._socket is not None:
+            self._release()
+            self._deliver(UpstreamClosed(self._connection, problem[:200]))
+
+
+def _date_us(answer: Any) -> int | None:
+    text = answer.headers.get("date")
+    return http_date_us(text) if isinstance(text, str) else None

@@ -1,0 +1,99 @@
+"""The entry Worker: stateless, many at once, in front of the objects.
+
+Answers from a snapshot that it keeps for a moment, and hands subscribers to a shard.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import js
+from pyodide.ffi import JsException
+from workers import WorkerEntrypoint
+
+from edgerelay.api.message import Request, Response, error_response
+from edgerelay.api.router import find_route, finish, preflight
+from edgerelay.api.snapshot import Snapshot
+from edgerelay.api.subscribe import PATH as SUBSCRIBE
+from edgerelay.api.subscribe import Subscription, parse_subscription
+from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.relay_state import RELAY_NAME
+from edgerelay.cloudflare.requests import to_request, to_response
+from edgerelay.cloudflare.settings import read_settings
+from edgerelay.errors import SettingsError
+
+__all__ = ["Default"]
+
+SNAPSHOT_MS: Final = 1_000
+"""How long a snapshot is used, in milliseconds."""
+
+SHARD: Final = "live-0"
+"""The shard of all subscribers, until there is more than one."""
+
+_cached: list[tuple[float, Snapshot]] = []
+
+
+class Default(WorkerEntrypoint):
+    """Requests from outside, and the platform's cron."""
+
+    async def fetch(self, request: Any) -> Any:
+        """Any request."""
+        asked = to_request(request.js_object)
+        try:
+            settings = read_settings(self.env)
+        except SettingsError as error:
+            JsonLog("worker", "error").write("error", "settings", {"problem": str(error)})
+            refusal = error_response(asked, 503, "SettingsError", str(error))
+            return to_response(finish(asked, refusal))
+        if asked.path == SUBSCRIBE and asked.method != "OPTIONS":
+            return await self._subscribe(asked, request.js_object)
+        if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
+            return to_response(finish(asked, await self._rehearse(asked)))
+        return to_response(finish(asked, preflight(asked) or await self._answer(asked)))
+
+    async def scheduled(self, *_: Any) -> None:
+        """Every minute: wake RelayState, should its alarm be lost."""
+        await self._relay().poke()
+
+    def _relay(self) -> Any:
+        return self.env.RELAY_STATE._binding.getByName(RELAY_NAME)
+
+    async def _subscribe(self, asked: Request, request: Any) -> Any:
+        subscription = parse_subscription(asked)
+        if not isinstance(subscription, Subscription):
+            return to_response(finish(asked, subscription))
+        address = asked.headers.get("cf-connecting-ip", "")
+        if not (await self.env.CONNECT_LIMIT.limit({"key": address})).success:
+            refusal = error_response(asked, 429, "RateLimitExceeded", "too many connections", {"retry-after": "60"})
+            return to_response(finish(asked, refusal))
+        forwarded = js.Request.new(request)
+        forwarded.headers.set("x-shard", SHARD)
+        forwarded.headers.set("x-edgerelay-request", asked.id)
+        try:
+            return await self.env.SUBSCRIBER_SHARD._binding.getByName(SHARD).fetch(forwarded)
+        except (JsException, OSError) as error:
+            JsonLog("worker", "error").write("error", "shard", {"problem": str(error)[:200], "request": asked.id})
+            refusal = error_response(asked, 503, "ShardUnavailable", "try again", {"retry-after": "5"})
+            return to_response(finish(asked, refusal))
+
+    async def _answer(self, asked: Request) -> Response:
+        route = find_route(asked)
+        if isinstance(route, Response):
+            return route
+        try:
+            return route(await self._snapshot())
+        except (JsException, OSError) as error:
+            JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500], "request": asked.id})
+            return error_response(asked, 503, "RelayStateUnavailable", str(error)[:200])
+
+    async def _snapshot(self) -> Snapshot:
+        if not _cached or js.Date.now() - _cached[0][0] > SNAPSHOT_MS:
+            snapshot: Snapshot = json.loads(await self._relay().snapshot())
+            _cached[:] = [(js.Date.now(), snapshot)]
+        return _cached[0][1]
+
+    async def _rehearse(self, asked: Request) -> Response:
+        arguments = asked.parameters("argument") or [""]
+        answer = await self._relay().rehearse(asked.path.removeprefix("/rehearsal/"), arguments[0])
+        return Response(200, str(answer).encode())
