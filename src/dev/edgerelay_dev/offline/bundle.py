@@ -70,7 +70,7 @@ class BundleError(Exception):
     """The installed Pyodide is not the one that this module knows how to adapt."""
 
 
-class Place(NamedTuple):
+class _Place(NamedTuple):
     """One text of the glue, how often it occurs in the pinned version, and what stands there instead."""
 
     text: str
@@ -78,30 +78,30 @@ class Place(NamedTuple):
     replacement: str
 
 
-PLACES = (
-    Place("new WebAssembly.Module(", 4, "newWasmModule("),
-    Place("WebAssembly.instantiate(", 2, "wasmInstantiate("),
-    Place("Date.now()", 22, "monotonicDateNow()"),
-    Place("crypto.getRandomValues(", 1, "getRandomValues(Module,"),
-    Place("eval(func)", 2, REFUSED_EVAL),
-    Place("eval(data)", 1, REFUSED_EVAL),
-    Place("eval(UTF8ToString(ptr))", 3, REFUSED_EVAL),
+_PLACES = (
+    _Place("new WebAssembly.Module(", 4, "newWasmModule("),
+    _Place("WebAssembly.instantiate(", 2, "wasmInstantiate("),
+    _Place("Date.now()", 22, "monotonicDateNow()"),
+    _Place("crypto.getRandomValues(", 1, "getRandomValues(Module,"),
+    _Place("eval(func)", 2, REFUSED_EVAL),
+    _Place("eval(data)", 1, REFUSED_EVAL),
+    _Place("eval(UTF8ToString(ptr))", 3, REFUSED_EVAL),
     # Inside the dynamic linker: libraries come from the read-only file system, memory from the loader's own record.
-    Place(
+    _Place(
         "function loadLibData(){",
         1,
         "function loadLibData(){"
         "const patched=patchedLoadLibData(Module,libName,flags.rpath);"
         "return flags.loadAsync?Promise.resolve(patched):patched;",
     ),
-    Place("getMemory(metadata.memorySize", 1, "Module.getMemoryPatched(Module,libName,metadata.memorySize"),
-    Place(f"export default {EXPORT_NAME};", 1, f"export default {EXPORT_NAME};export{{{EXPORT_NAME}}};"),
+    _Place("getMemory(metadata.memorySize", 1, "Module.getMemoryPatched(Module,libName,metadata.memorySize"),
+    _Place(f"export default {EXPORT_NAME};", 1, f"export default {EXPORT_NAME};export{{{EXPORT_NAME}}};"),
 )
 
 
 def adapt_glue(glue: str) -> str:
     """Return the glue with each place replaced; raises BundleError where the text is not the expected one."""
-    for place in PLACES:
+    for place in _PLACES:
         found = glue.count(place.text)
         if found != place.times:
             raise BundleError(
