@@ -31,7 +31,7 @@ __all__ = [
     "scan",
 ]
 
-Value: TypeAlias = "None | bool | int | str | bytes | CBORTag | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | str | bytes | CBORTag | list[Value] | dict[str, Value] | None"
 """What the data model can say. A `CBORTag` is always a link."""
 
 MAX_DEPTH: Final = 32
@@ -50,6 +50,7 @@ _TEXT: Final = 0x60
 _ARRAY: Final = 0x80
 _MAP: Final = 0xA0
 _TAG: Final = 0xC0
+_SPECIAL: Final = 0xE0
 _SIMPLE: Final = (0xF4, 0xF5, 0xF6)
 """`false`, `true` and `null`: what the data model has of major type 7."""
 _ARGUMENT_MASK: Final = 0x1F
@@ -180,8 +181,10 @@ def _skip_scalar(data: bytes, position: int) -> int:
 
 
 def _skip_link(data: bytes, position: int) -> int:
+    if data[position] >= _SPECIAL:
+        raise WireError("a float, undefined or a simple value, which the data model does not have")
     if data[position : position + _LINK_HEAD_BYTES] not in _LINKS:
-        raise WireError("neither a link with an allowed CID nor anything else of the data model")
+        raise WireError("a tag that is not a link with an allowed CID")
     return position + _LINK_BYTES
 
 

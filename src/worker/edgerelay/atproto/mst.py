@@ -10,7 +10,7 @@ Spec: atproto repository v3, "MST Structure".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -73,26 +73,11 @@ class MstNode(NamedTuple):
     links: tuple[Cid | None, ...]
     """Subtrees: `links[i]` holds what sorts before `keys[i]`, the last one what sorts after all keys."""
 
-    entry_ends: tuple[int, ...]
-    """Where in the block the first entry starts and where each one ends."""
+    link_ends: tuple[int, ...]
+    """Where in the block each link ends; one that is not null can be exchanged there."""
 
     depth: int | None
     """The depth that all keys share; unknown without keys."""
-
-    def with_links(self, links: Iterable[tuple[int, Cid]]) -> bytes:
-        """Write the node again with other subtrees in the places of present ones, given in order."""
-        parts: list[bytes] = []
-        copied = 0
-        left = None
-        for index, cid in links:
-            if not index:
-                left = cid  # the encoding has it last
-                continue
-            end = self.entry_ends[index] - _VALUE_BYTES
-            parts += (self.block[copied : end - CID_BYTES], cid)
-            copied = end
-        parts += (self.block[copied:],) if left is None else (self.block[copied:-CID_BYTES], left)
-        return b"".join(parts)
 
 
 _ARRAY: Final = 0x80
@@ -165,7 +150,7 @@ def parse_node(block: bytes) -> MstNode:
     values: list[Cid] = []
     links: list[Cid | None] = [left]
     end = len(head)
-    ends = [end]
+    link_ends = [len(block)]
     key = b""
     for entry, size, suffix, prefix, link, value in entries:
         shared = _UINTS.get(prefix, MAX_KEY_BYTES)
@@ -179,13 +164,13 @@ def parse_node(block: bytes) -> MstNode:
         values.append(value)
         links.append(link or None)
         end += len(entry)
-        ends.append(end)
+        link_ends.append(end - _VALUE_BYTES)
     # The entries found are all there is between the head and the left link.
     if end != left_start:
         raise _malformed("is not in its one encoding")
     if max(map(len, keys), default=0) > MAX_KEY_BYTES:
         raise _malformed(f"has a key longer than {MAX_KEY_BYTES} bytes")
-    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(ends), depth)
+    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), depth)
 
 
 def _parse_left(block: bytes) -> tuple[Cid | None, int]:

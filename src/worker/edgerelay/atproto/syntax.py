@@ -31,7 +31,7 @@ MAX_DID_CHARS: Final = 2_048
 """DID: the specification's bound; a did:plc has 32."""
 
 MAX_HANDLE_CHARS: Final = 253
-"""Handle: the bound of a domain name, which also holds for the authority of an NSID."""
+"""Handle: the bound of a domain name."""
 
 MAX_NSID_CHARS: Final = 317
 """NSID: an authority of 253, a dot, a name of 63."""
@@ -44,9 +44,7 @@ MAX_AT_URI_CHARS: Final = 8_192
 
 _DID: Final = re.compile(r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]")
 _PLC_DID: Final = re.compile(r"did:plc:[a-z2-7]{24}")
-_HANDLE: Final = re.compile(
-    r"([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-)
+_HANDLE: Final = re.compile(r"([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _NSID: Final = re.compile(
     r"[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)+"
     r"\.[a-zA-Z][a-zA-Z0-9]{0,62}"
@@ -79,11 +77,7 @@ def is_handle(text: str) -> bool:
 
 def is_nsid(text: str) -> bool:
     """Tell whether this is the name of a collection or a lexicon."""
-    return (
-        len(text) <= MAX_NSID_CHARS
-        and text.rfind(".") <= MAX_HANDLE_CHARS
-        and _NSID.fullmatch(text) is not None
-    )
+    return len(text) <= MAX_NSID_CHARS and _NSID.fullmatch(text) is not None
 
 
 def is_record_key(text: str) -> bool:
