@@ -48,8 +48,11 @@ def op_wrong_path(material: Material) -> bytes:
 
 @malformed(Fate.REJECT)
 def op_wrong_cid(material: Material) -> bytes:
-    """A creation told with another CID than the tree has."""
-    return _with_ops(material, lambda ops: [ops[0]._replace(cid=_OTHER)])
+    """Two creations told with each other's CID."""
+    change = material.change(material.create("one"), material.create("two"))
+    first, second = change.ops
+    swapped = (first._replace(cid=second.cid), second._replace(cid=first.cid))
+    return _with_ops(material, lambda ops: swapped, change)
 
 
 @malformed(Fate.REJECT)

@@ -238,7 +238,7 @@ def missing_neighbour_node(material: Material) -> bytes:
     for path in material.account.repository.records:
         after = mst.delete(before, path.encode())
         covering = {node.cid for node in mst.covering_nodes(after, path.encode())}
-        beside = covering - {node.cid for node in mst.added_nodes(before, after)}
+        beside = covering - {after.cid} - {node.cid for node in mst.added_nodes(before, after)}
         if beside:
             return _without_block(material, material.change(Delete(path)), *beside)
     raise ValueError("no deletion of this account needs a node that it does not change")
