@@ -37,16 +37,8 @@ def upload(tmp_path_factory: pytest.TempPathFactory) -> Upload:
     def dry_run(environment: str) -> Path:
         if environment not in done:
             target = tmp_path_factory.mktemp(environment)
-            command = [
-                CHECKOUT.node,
-                CHECKOUT.wrangler,
-                "deploy",
-                "--dry-run",
-                "--outdir",
-                target,
-                "--env",
-                environment,
-            ]
+            command = [str(CHECKOUT.node), str(CHECKOUT.wrangler), "deploy", "--dry-run"]
+            command += ["--outdir", str(target), "--env", environment]
             path = os.pathsep.join([str(CHECKOUT.node.parent), os.environ.get("PATH", os.defpath)])
             finished = subprocess.run(
                 command,

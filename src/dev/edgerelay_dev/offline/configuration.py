@@ -25,7 +25,6 @@ OFFLINE_FLAGS = (
     "experimental",
 )
 
-
 SOURCES = "worker"
 """The copied folder of `main`, beside the derived file."""
 
@@ -52,8 +51,8 @@ def write_configuration(checkout: Checkout, folder: Path, settings: Mapping[str,
     """Write the derived configuration, and what has to lie beside it, into `folder`; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     modules = folder / checkout.python_modules.name
-    if not modules.is_symlink():
-        modules.symlink_to(checkout.python_modules, target_is_directory=True)
+    modules.unlink(missing_ok=True)  # the state may have been another checkout's
+    modules.symlink_to(checkout.python_modules, target_is_directory=True)
     production = tomllib.loads(checkout.wrangler_toml.read_text())
     sources = folder / SOURCES
     shutil.rmtree(sources, ignore_errors=True)

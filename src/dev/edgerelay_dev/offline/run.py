@@ -26,6 +26,9 @@ from edgerelay_dev.offline.workerd import RelayProcess, StartError
 __all__ = ["add_arguments", "report_line", "run"]
 
 INTERVAL_S = 1.0
+DEFAULT_PORT = 8787
+DEFAULT_RATE = 20.0
+"""Events a second of the simulated network: enough to see something happen."""
 STATE_TIMEOUT_S = 5.0
 """Longer than any answer of a working relay takes."""
 
@@ -36,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upstream-kind", choices=["auto", "pds", "relay"], default="auto", help="what that host is")
     parser.add_argument("--plc-url", help="directory of did:plc identities (default: the simulated one, or the public)")
     parser.add_argument("--verify", choices=["strict", "lenient", "trusted"], default="strict", help="what is checked")
-    parser.add_argument("--port", type=int, default=8787, help="port of the relay (default: 8787)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port of the relay (default: {DEFAULT_PORT})")
     parser.add_argument("--state-dir", type=Path, default=Path(".state"), help="embedded storage (default: .state)")
-    parser.add_argument("--rate", type=float, default=20.0, help="events a second of the simulated network")
+    parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="events a second of the simulated network")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,6 +118,12 @@ def _report_forever(relay: RelayProcess) -> NoReturn:
 
 
 def report_line(before: dict[str, Any], state: dict[str, Any]) -> str:
-    """Return what happened between two answers of /state, in one line."""
-    came, went = (state[name] - before.get(name, state[name]) for name in ("events_in", "events_out"))
-    return f"{state['upstream']['state']}  in {came}  out {went}  lag {state['lag_ms']} ms  clients {state['clients']}"
+    """Return what happened between two answers of /state, in one line; `before` is empty for the first."""
+    upstream = state["upstream"]
+    frames_in = upstream["frames"] - before["upstream"]["frames"] if before else 0
+    events_out = state["events"] - before["events"] if before else 0
+    clients = sum(shard["clients"] for shard in state["shards"])
+    return (
+        f"{upstream['state']:<12}  in {frames_in:>6}  out {events_out:>6}"
+        f"  lag {upstream['lag_us'] / 1_000_000:.3f} s  clients {clients}"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,13 +36,16 @@ POLL_S = 0.05
 TAIL_BYTES = 4_000
 """How much of the log a failure quotes."""
 
+TEMPORARY = "tmp"
+
 ENVIRONMENT = {
     "CI": "1",
     "WRANGLER_SEND_METRICS": "false",
+    "WRANGLER_WRITE_LOGS": "false",
     "CLOUDFLARE_CF_FETCH_ENABLED": "false",
     "FORCE_COLOR": "0",
 }
-"""No questions, no reports, no colours, and no request for the location of the machine."""
+"""No questions, no reports, no files elsewhere, no request for the location of the machine, and no colours."""
 
 
 class StartError(Exception):
@@ -113,6 +117,7 @@ class RelayProcess:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StartError(f"another relay runs on the state in {self.state_dir}") from None
+            self._remove_leftovers()
             configuration = write_configuration(prepared.checkout, self._folder, self.vars)
             self._wrangler = self._spawn(prepared, configuration, lock, log)
         try:
@@ -123,18 +128,7 @@ class RelayProcess:
 
     def kill(self) -> None:
         """End wrangler and workerd at once, without giving them a chance to write anything (SIGKILL)."""
-        if self._wrangler is None:
-            return
-        pids = self.pids
-        with suppress(ProcessLookupError):
-            os.killpg(self._wrangler.pid, signal.SIGKILL)
-        self._wrangler.wait()
-        self._wrangler = None
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while running(pids):  # the operating system takes a moment, and holds the state and the ports until then
-            if time.monotonic() > deadline:
-                raise StartError(f"the processes {running(pids)} outlived SIGKILL for {STOP_TIMEOUT_S} s")
-            time.sleep(POLL_S)
+        self._end(self.pids)
 
     def kill_workerd(self) -> None:
         """End the Worker's workerd process at once (SIGKILL): wrangler and the proxy live, and start it anew.
@@ -160,12 +154,12 @@ class RelayProcess:
 
     def stop(self) -> None:
         """End the relay the polite way (SIGTERM), then what is left of it."""
-        if self._wrangler is None:
-            return
-        self._wrangler.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._wrangler.wait(STOP_TIMEOUT_S)
-        self.kill()
+        pids = self.pids
+        if self._wrangler is not None and pids:
+            self._wrangler.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._wrangler.wait(STOP_TIMEOUT_S)
+        self._end(pids)
 
     def restart(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Kill the relay and start it on the same state and port."""
@@ -192,12 +186,33 @@ class RelayProcess:
     ) -> None:
         self.stop()
 
+    def _remove_leftovers(self) -> None:
+        """Remove what wrangler keeps while it runs, and cannot remove when it is killed."""
+        for name in (TEMPORARY, ".wrangler"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        (self._folder / TEMPORARY).mkdir()
+
+    def _end(self, pids: list[int]) -> None:
+        """Kill what is left of wrangler's process group, of which `pids` are known, and wait until it is gone."""
+        if self._wrangler is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._wrangler.pid, signal.SIGKILL)
+        self._wrangler.wait()
+        self._wrangler = None
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while running(pids):  # the operating system takes a moment, and holds the state and the ports until then
+            if time.monotonic() > deadline:
+                raise StartError(f"the processes {running(pids)} outlived SIGKILL for {STOP_TIMEOUT_S} s")
+            time.sleep(POLL_S)
+
     def _spawn(self, prepared: Prepared, configuration: Path, lock: IO[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         checkout = prepared.checkout
         command = [str(checkout.node), str(checkout.wrangler), "dev", "--local"]
         command += ["--config", str(configuration), "--persist-to", str(self.state_dir)]
         command += ["--ip", HOST, "--port", str(self.port), "--inspector-port", str(self.inspector_port)]
         environment = {**os.environ, **ENVIRONMENT, "MINIFLARE_WORKERD_PATH": str(prepared.workerd)}
+        environment["TMPDIR"] = str(self._folder / TEMPORARY)
         environment[WORKER_PORT] = str(self.worker_port)
         environment["PATH"] = os.pathsep.join([str(checkout.node.parent), environment.get("PATH", os.defpath)])
         return subprocess.Popen(
