@@ -10,10 +10,11 @@ Owns the shape of that message and the places in the glue. Where the files come 
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["BUNDLE_NAME", "BundleError", "adapt_glue", "write_bundle"]
+__all__ = ["BUNDLE_NAME", "SCHEMA", "BundleError", "adapt_glue", "write_bundle"]
 
 BUNDLE_NAME = "pyodide_dev.capnp.bin"
 """The name that workerd looks for in its bundle folder."""
@@ -22,33 +23,7 @@ GLUE_NAME = "pyodide.asm.mjs"
 WASM_NAME = "pyodide.asm.wasm"
 STDLIB_NAME = "python_stdlib.zip"
 
-# Ids and ordinals are workerd's; a name may differ, a number may not.
-BUNDLE_SCHEMA = """\
-@0xc8cbb234694939d5;
-
-struct Bundle {
-  modules @0 :List(Module);
-}
-
-struct Module {
-  name @0 :Text;
-  union {
-    src @1 :Data;
-    wasm @4 :Data;
-    data @5 :Data;
-    json @6 :Text;
-  }
-  tsDeclaration @3 :Text;
-  type @2 :ModuleType;
-  compileCache @7 :Data;
-}
-
-enum ModuleType {
-  bundle @0;
-  builtin @1;
-  internal @2;
-}
-"""
+SCHEMA = Path(__file__).with_name("bundle.capnp")
 
 EXPORT_NAME = "_createPyodideModule"
 WRAPPERS = (
@@ -114,15 +89,7 @@ def adapt_glue(glue: str) -> str:
 
 def write_bundle(pyodide: Path, target: Path) -> None:
     """Write the bundle for the npm package at `pyodide` to the file `target`, whole or not at all."""
-    # pycapnp compiles at import and hooks into the import system, so only the one who writes pays for it.
-    import capnp
-
-    capnp.remove_import_hook()
-    schema_path = target.with_suffix(".capnp")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    schema_path.write_text(BUNDLE_SCHEMA)
-    schema = capnp.load(str(schema_path))
-
+    schema = _schema()
     glue = adapt_glue((pyodide / GLUE_NAME).read_text())
     contents = (
         ("pyodide.asm", "src", glue.encode()),
@@ -136,7 +103,18 @@ def write_bundle(pyodide: Path, target: Path) -> None:
         setattr(module, kind, data)
         module.type = "internal"
 
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     with partial.open("wb") as file:
         message.write(file)
     os.replace(partial, target)
+
+
+@cache
+def _schema() -> Any:
+    """Return the compiled schema; compiling it twice in one process would abort the process."""
+    # Imported here because pycapnp hooks into the import system, and only the one who writes a bundle needs it.
+    import capnp
+
+    capnp.remove_import_hook()
+    return capnp.load(str(SCHEMA))

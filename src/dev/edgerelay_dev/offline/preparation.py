@@ -65,8 +65,8 @@ def prepare(checkout: Checkout, report: Callable[[str], None] = lambda line: Non
 def _bundle(checkout: Checkout, report: Callable[[str], None]) -> Path:
     folder = checkout.cache / "bundle"
     target = folder / bundle.BUNDLE_NAME
-    version = (checkout.pyodide / "package.json").read_bytes()
-    with stale(folder.with_suffix(".stamp"), target, version, Path(bundle.__file__).read_bytes()) as is_stale:
+    inputs = (checkout.pyodide / "package.json", Path(bundle.__file__), bundle.SCHEMA)
+    with stale(folder.with_suffix(".stamp"), target, *(path.read_bytes() for path in inputs)) as is_stale:
         if is_stale:
             report("making the Pyodide bundle")
             bundle.write_bundle(checkout.pyodide, target)

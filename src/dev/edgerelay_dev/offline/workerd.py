@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -43,7 +44,7 @@ ENVIRONMENT = {
     "WRANGLER_SEND_METRICS": "false",
     "WRANGLER_WRITE_LOGS": "false",
     "CLOUDFLARE_CF_FETCH_ENABLED": "false",
-    "FORCE_COLOR": "0",
+    "NO_COLOR": "1",
 }
 """No questions, no reports, no files elsewhere, no request for the location of the machine, and no colours."""
 
@@ -117,7 +118,7 @@ class RelayProcess:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StartError(f"another relay runs on the state in {self.state_dir}") from None
-            self._remove_leftovers()
+            self._renew_temporary()
             configuration = write_configuration(prepared.checkout, self._folder, self.vars)
             self._wrangler = self._spawn(prepared, configuration, lock, log)
         try:
@@ -186,11 +187,14 @@ class RelayProcess:
     ) -> None:
         self.stop()
 
-    def _remove_leftovers(self) -> None:
+    def _renew_temporary(self) -> None:
         """Remove what wrangler keeps while it runs, and cannot remove when it is killed."""
         for name in (TEMPORARY, ".wrangler"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
-        (self._folder / TEMPORARY).mkdir()
+        # Every start would ask the registry for the newest wrangler, and wait for it, unless it did so a while ago.
+        asked = self._folder / TEMPORARY / "update-check" / "wrangler-latest.json"
+        asked.parent.mkdir(parents=True)
+        asked.write_text(json.dumps({"latest": None, "lastUpdate": int(time.time() * 1_000)}))
 
     def _end(self, pids: list[int]) -> None:
         """Kill what is left of wrangler's process group, of which `pids` are known, and wait until it is gone."""
