@@ -63,7 +63,7 @@ $(VENV_STAMP): pyproject.toml
 $(NPM_STAMP): package.json package-lock.json
 	@command -v npm > /dev/null || { echo 'needed: npm, with any Node from 20 on' >&2; exit 1; }
 	@echo 'setup: Node, wrangler, workerd and Pyodide into node_modules'
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
 
 clean:

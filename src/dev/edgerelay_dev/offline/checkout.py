@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["Checkout", "IncompleteError"]
 
 SDK_NAME = "workers-runtime-sdk"
-"""The package that the runtime itself imports from among the vendored ones."""
+"""The package that the runtime itself imports from among the vendored ones; pywrangler adds it by itself."""
 
 
 class IncompleteError(Exception):
@@ -74,12 +74,12 @@ class Checkout:
 
     def worker_requirements(self) -> list[str]:
         """Return the pinned Python packages of the Worker: its dependencies and the runtime's SDK."""
-        project = tomllib.loads((self.root / "pyproject.toml").read_text())
-        tools: list[str] = project["dependency-groups"]["dev"]
-        sdk = [requirement for requirement in tools if requirement.startswith(f"{SDK_NAME}==")]
+        pins = tomllib.loads((self.root / "pyproject.toml").read_text())
+        constraints: list[str] = pins["tool"]["uv"]["constraint-dependencies"]
+        sdk = [requirement for requirement in constraints if requirement.startswith(f"{SDK_NAME}==")]
         if len(sdk) != 1:
-            raise IncompleteError(f"pyproject.toml pins {SDK_NAME} {len(sdk)} times in the group dev, expected once")
-        return [*project["project"]["dependencies"], *sdk]
+            raise IncompleteError(f"pyproject.toml constrains {SDK_NAME} to {len(sdk)} versions, expected one")
+        return [*pins["project"]["dependencies"], *sdk]
 
     def _npm_package(self, name: str) -> Path:
         """Return the folder of an installed npm package, which must be the version that package.json pins."""

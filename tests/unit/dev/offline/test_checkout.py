@@ -12,8 +12,8 @@ from edgerelay_dev.offline.checkout import Checkout, IncompleteError
 PYPROJECT = """\
 [project]
 dependencies = ["cbor2==1"]
-[dependency-groups]
-dev = ["workers-py==2", "workers-runtime-sdk==3"]
+[tool.uv]
+constraint-dependencies = ["something==2", "workers-runtime-sdk==3"]
 """
 
 
@@ -64,7 +64,7 @@ def test_the_worker_gets_its_dependencies_and_the_sdk(checkout: Checkout) -> Non
 
 def test_an_sdk_that_is_not_pinned_is_refused(checkout: Checkout) -> None:
     (checkout.root / "pyproject.toml").write_text(PYPROJECT.replace("sdk==3", "sdk>=3"))
-    with pytest.raises(IncompleteError, match="pins workers-runtime-sdk 0 times"):
+    with pytest.raises(IncompleteError, match="constrains workers-runtime-sdk to 0 versions"):
         checkout.worker_requirements()
 
 
