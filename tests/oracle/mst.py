@@ -46,6 +46,10 @@ class Op(NamedTuple):
     cid: Cid | None
     prev: Cid | None
 
+    @property
+    def action(self) -> str:
+        return "delete" if self.cid is None else "create" if self.prev is None else "update"
+
 
 class Tree(NamedTuple):
     root: Cid

@@ -4,8 +4,9 @@ If that is the tree declared as previous, the list of operations is exact and co
 of the tree only. Nodes are read when an operation needs them, and a needed one that is missing refuses the commit.
 What no operation needs stays an opaque link, whether its block is there or not: it is the same before and after.
 
-Insertions (the inverses of deletes) come first: on a partial tree the order matters, since a removal can hide the
-neighbours that an insertion has to be placed between.
+On a partial tree the order matters. Insertions (the inverses of deletes) come first, since a removal can hide the
+neighbours that an insertion has to be placed between. Removals go from the lowest level up: what a removed key leaves
+beside an unknown subtree can be joined with it only if it is empty, and then it is empty already.
 
 Spec: atproto sync, "Commit Validation" (operation inversion); atproto repository v3, "MST Structure".
 """
@@ -32,7 +33,11 @@ __all__ = ["Operation", "check_inversion", "previous_root"]
 
 
 class Operation(Protocol):
-    """What an operation of a commit says about one path: a creation has no `prev`, a deletion no `cid`."""
+    """What an operation of a commit says about one path."""
+
+    @property
+    def action(self) -> str:
+        """`create`, which has a `cid` only; `update`, which has two that differ; `delete`, which has a `prev` only."""
 
     @property
     def path(self) -> str:
@@ -69,21 +74,30 @@ def previous_root(blocks: Mapping[Cid, bytes], root: Cid, operations: Iterable[O
     if len({operation.path for operation in operations}) != len(operations):
         raise _contradiction("two operations on one path")
     tree = _Tree(blocks, root)
+    replacements: list[tuple[bytes, Cid, Cid]] = []
+    removals: list[tuple[bytes, Cid]] = []
     for operation in operations:
-        if operation.cid is None:
-            if operation.prev is None:
-                raise _contradiction("an operation without any record")
-            tree.insert(_key(operation), operation.prev)
-    for operation in operations:
-        if operation.cid is None:
-            continue
-        if operation.prev is None:
-            tree.remove(_key(operation), operation.cid)
-        elif operation.prev == operation.cid:
-            raise _contradiction("an update that changes nothing")
-        else:
-            tree.replace(_key(operation), operation.cid, operation.prev)
+        key, cid, prev = _key(operation), operation.cid, operation.prev
+        match operation.action:
+            case "create" if cid is not None and prev is None:
+                removals.append((key, cid))
+            case "update" if cid is not None and prev is not None and cid != prev:
+                replacements.append((key, cid, prev))
+            case "delete" if cid is None and prev is not None:
+                tree.insert(key, prev)
+            case _:
+                raise _contradiction("an operation without what its action needs")
+    for replacement in replacements:
+        tree.replace(*replacement)
+    if len(removals) > 1:
+        removals.sort(key=_depth_of_removal)
+    for removal in removals:
+        tree.remove(*removal)
     return tree.root_cid()
+
+
+def _depth_of_removal(removal: tuple[bytes, Cid]) -> int:
+    return key_depth(removal[0])
 
 
 def _key(operation: Operation) -> bytes:
