@@ -91,6 +91,8 @@ def _parse_header(data: bytes) -> tuple[Cid, int]:
     """Read the header; returns the first root and the offset of the first block."""
     length, start = _read_varint(data, 0)
     end = start + length
+    if end > len(data):
+        raise WireError("the header of a CAR is cut short")
     fields = dagcbor.decode(data[start:end])
     if not isinstance(fields, dict):
         raise WireError("the header of a CAR is not a map")
