@@ -1,7 +1,7 @@
 """The durable account store: a table in memory over sorted runs in SQLite.
 
     put ──▶ memtable ──checkpoint──▶ newest run ─┐
-    get ──▶ memtable ▶ recent ▶ runs, newest first, each behind its filters
+    get ──▶ memtable ▶ recent ▶ runs, newest first, each behind the heads of its pages
                                  merge_step: neighbours ──▶ one larger run
 
 What a run looks like and which ones to merge is `archive.account_run`; this module owns the two tables, the memory and
@@ -25,9 +25,9 @@ from edgerelay.archive.account_run import (
     FILTER_BITS_PER_RECORD,
     KEY_BYTES,
     PAGE_RECORDS,
-    Filter,
     Manifest,
     Page,
+    PageHead,
     Run,
     choose_merge,
     merge_pages,
@@ -37,7 +37,7 @@ from edgerelay.relay.accounts import Account
 from edgerelay.runtime.sql import Sql
 
 __all__ = [
-    "FILTER_CACHE_BYTES",
+    "HEADS_BYTES",
     "MAX_RUNS",
     "MEMTABLE_ACCOUNTS",
     "MEMTABLE_MAX_ACCOUNTS",
@@ -49,8 +49,8 @@ __all__ = [
 ]
 
 SCHEMA: Final = (
-    # The filter stands first: SQLite then reads it without walking through the records.
-    "CREATE TABLE account_pages (slot INTEGER PRIMARY KEY, filter BLOB NOT NULL, records BLOB NOT NULL)",
+    # The head stands first: SQLite then reads it without walking through the blocks.
+    "CREATE TABLE account_pages (slot INTEGER PRIMARY KEY, head BLOB NOT NULL, blocks BLOB NOT NULL)",
     "CREATE TABLE account_manifest (id INTEGER PRIMARY KEY CHECK (id = 0), body BLOB NOT NULL)",
 )
 """The statements that create the store's tables; whoever owns the schema of the database runs them."""
@@ -64,21 +64,22 @@ MEMTABLE_MAX_ACCOUNTS: Final = 4 * MEMTABLE_ACCOUNTS
 RECENT_ACCOUNTS: Final = 16_384
 """Accounts in each of the two generations of recently used ones: 3 MB each in WebAssembly."""
 
-FILTER_CACHE_BYTES: Final = 12_000_000
-"""Bytes of filters kept in memory: those of six million records, of which three for sure. Others are read again."""
+HEADS_BYTES: Final = 12_000_000
+"""Bytes of page heads kept in memory: those of six million records, of which three for sure. Others are read again."""
 
 MAX_RUNS: Final = 24
 """Runs at which a checkpoint merges before it adds one. Merging in time keeps about ten at 20,000,000 accounts."""
 
 _READ_MANIFEST: Final = "SELECT body FROM account_manifest WHERE id = 0"
-_READ_FILTER: Final = "SELECT filter FROM account_pages WHERE slot = ?"
-_READ_PAGE: Final = "SELECT records FROM account_pages WHERE slot = ?"
+_READ_HEAD: Final = "SELECT head FROM account_pages WHERE slot = ?"
+_READ_BLOCK: Final = "SELECT substr(blocks, ?, ?) FROM account_pages WHERE slot = ?"
+_READ_BLOCKS: Final = "SELECT blocks FROM account_pages WHERE slot = ?"
 _WRITE_MANIFEST: Final = (
     "INSERT INTO account_manifest (id, body) VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
 )
 _WRITE_PAGE: Final = (
-    "INSERT INTO account_pages (slot, filter, records) VALUES (?, ?, ?)"
-    " ON CONFLICT (slot) DO UPDATE SET filter = excluded.filter, records = excluded.records"
+    "INSERT INTO account_pages (slot, head, blocks) VALUES (?, ?, ?)"
+    " ON CONFLICT (slot) DO UPDATE SET head = excluded.head, blocks = excluded.blocks"
 )
 
 _Key = TypeVar("_Key")
@@ -116,8 +117,8 @@ class AccountRuns:
         self._page_records = page_records
         self._memtable: dict[bytes, bytes] = {}
         self._recent: _Recent[bytes, bytes] = _Recent(recent_accounts)
-        filter_bytes = page_records * FILTER_BITS_PER_RECORD // 8
-        self._filters: _Recent[tuple[int, int], Filter] = _Recent(FILTER_CACHE_BYTES // 2 // filter_bytes)
+        head_bytes = page_records * FILTER_BITS_PER_RECORD // 8
+        self._heads: _Recent[tuple[int, int], PageHead] = _Recent(HEADS_BYTES // 2 // head_bytes)
         rows = sql.execute(_READ_MANIFEST)
         self._manifest = Manifest.decode(rows[0][0]) if rows else Manifest()
         self._next_run_id = self._manifest.next_run_id
@@ -193,36 +194,46 @@ class AccountRuns:
     def _read(self, did_hash: bytes) -> bytes | None:
         for run in self._manifest.runs:
             index = run.page_of(did_hash)
-            if index >= 0 and self._filter(run, index).may_contain(did_hash):
-                record = self._page(run, index).find(did_hash)
+            if index < 0:
+                continue
+            head = self._head(run, index)
+            if head.may_contain(did_hash):
+                record = self._find(run, index, head.block_of(did_hash), did_hash)
                 if record is not None:
                     return record
         return None
+
+    def _find(self, run: Run, index: int, block: int, did_hash: bytes) -> bytes | None:
+        page = run.page(index)
+        start, length = page.span(block)
+        # SQL counts bytes from 1.
+        return page.find(did_hash, block, self._row(run, index, _READ_BLOCK, start + 1, length))
+
+    def _head(self, run: Run, index: int) -> PageHead:
+        key = (run.run_id, index)
+        head = self._heads.get(key)
+        if head is None:
+            head = run.page(index).decode_head(self._row(run, index, _READ_HEAD))
+            self._heads.add(key, head)
+        return head
 
     def _records_after(self, run: Run, after: bytes, limit: int) -> list[bytes]:
         records: list[bytes] = []
         index = max(0, run.page_of(after))
         while index < len(run.slots) and len(records) < limit:
-            records += [record for record in self._page(run, index).records() if record[:KEY_BYTES] > after]
+            records += [record for record in self._records(run, index) if record[:KEY_BYTES] > after]
             index += 1
         return records[:limit]
 
-    def _filter(self, run: Run, index: int) -> Filter:
-        key = (run.run_id, index)
-        found = self._filters.get(key)
-        if found is None:
-            found = Filter.decode(run.run_id, index, self._row(_READ_FILTER, run, index))
-            self._filters.add(key, found)
-        return found
+    def _records(self, run: Run, index: int) -> list[bytes]:
+        return run.page(index).records(self._row(run, index, _READ_BLOCKS))
 
-    def _page(self, run: Run, index: int) -> Page:
-        return Page.decode(run.run_id, index, run.counts[index], self._row(_READ_PAGE, run, index))
-
-    def _row(self, query: str, run: Run, index: int) -> bytes:
-        rows = self._sql.execute(query, run.slots[index])
+    def _row(self, run: Run, index: int, query: str, *params: int) -> bytes:
+        rows = self._sql.execute(query, *params, run.slots[index])
         if not rows:
             raise AccountStoreError(f"page {index} of run {run.run_id}: slot {run.slots[index]} is empty")
-        row: bytes = rows[0][0]
+        # Of an empty blob SQLite's substr is NULL.
+        row: bytes = rows[0][0] or b""
         return row
 
     def _write_memtable(self, at_seq: int) -> None:
@@ -259,7 +270,7 @@ class AccountRuns:
 
     def _pages_of(self, run: Run) -> Iterator[list[bytes]]:
         for index in range(len(run.slots)):
-            yield self._page(run, index).records()
+            yield self._records(run, index)
 
     def _continue_merge(self, merge: _Merge) -> None:
         records = next(merge.pages, None)
@@ -282,8 +293,8 @@ class AccountRuns:
         self._merge = None
 
     def _write_page(self, run_id: int, index: int, slot: int, records: Sequence[bytes]) -> None:
-        page = Page.encode(run_id, index, records)
-        self._sql.execute(_WRITE_PAGE, slot, Filter.encode(run_id, index, records), page)
+        head, blocks = Page(run_id, index, len(records)).encode(records)
+        self._sql.execute(_WRITE_PAGE, slot, head, blocks)
 
     def _write_manifest(self, manifest: Manifest) -> None:
         self._sql.execute(_WRITE_MANIFEST, manifest.encode())
