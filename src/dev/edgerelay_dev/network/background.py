@@ -74,6 +74,7 @@ class NetworkProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            self._process.stdout.close()
             raise RuntimeError(f"the network did not start: exit status {self._process.wait(_STOP_LIMIT_S)}")
         self.ready: dict[str, Any] = json.loads(line)
         """The line that the command prints when it is ready: `plc`, `control`, `hosts`."""

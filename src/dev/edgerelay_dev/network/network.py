@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from time import time
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from edgerelay_dev.network.clock import Clock, system_clock
 from edgerelay_dev.network.host import Host
@@ -29,8 +29,9 @@ from edgerelay_dev.network.traffic import Traffic, past_records
 
 __all__ = ["PRODUCTION_RECORDS", "SimulatedNetwork"]
 
-PRODUCTION_RECORDS = 4_000
-"""Records per account that make frames as large as those of the real network."""
+PRODUCTION_RECORDS: Final = 12_000
+"""Records per account that make frames as large as those of the real network: measured over 20 accounts, commits of
+5.3 KB with 10 blocks, where a recording of the real network (July 2026) has 5.5 KB and 10.5. Takes 0.8 KB a record."""
 
 
 class SimulatedNetwork:

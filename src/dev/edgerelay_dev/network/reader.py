@@ -39,7 +39,11 @@ class FrameReader:
         self._buffer = b""
         self._at = 0
         query = "" if cursor is None else f"?cursor={cursor}"
-        self._handshake(f"{path}{query}", target.netloc)
+        try:
+            self._handshake(f"{path}{query}", target.netloc)
+        except TimeoutError:
+            self.close()
+            raise
 
     def read(self) -> bytes:
         """Return the next frame; raises TimeoutError after the time limit and `StreamClosed` at the end."""
