@@ -27,20 +27,18 @@ class InFlight:
         self.size_bytes += candidate.size_bytes
 
     def complete(self, candidate: Candidate) -> list[Candidate]:
-        """An event has its verdict. Returns the events of its account that may leave now, oldest first.
-
-        Verdicts are seen on the candidates themselves, so an event may have left with one before it.
-        """
-        if candidate.verdict is None:
-            raise InvariantError("an event is complete without a verdict")
-        queue = self._queues.get(candidate.message.did, [])
+        """An event has its verdict. Returns the events of its account that may leave now, oldest first."""
+        queue = self._queues.get(candidate.message.did)
+        if queue is None or candidate.verdict is None or candidate.complete:
+            raise InvariantError("a verdict for an event that does not await one")
+        candidate.complete = True
         ready = 0
-        while ready < len(queue) and queue[ready].verdict is not None:
+        while ready < len(queue) and queue[ready].complete:
             ready += 1
         leaving = queue[:ready]
         if ready < len(queue):
             del queue[:ready]
-        elif queue:
+        else:
             del self._queues[candidate.message.did]
         self.count -= ready
         self.size_bytes -= sum([each.size_bytes for each in leaving])

@@ -36,7 +36,7 @@ __all__ = ["Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
 class Candidate:
     """An event that awaits its verdict."""
 
-    __slots__ = ("epoch", "frame", "host_id", "message", "verdict")
+    __slots__ = ("complete", "epoch", "frame", "host_id", "message", "verdict")
 
     def __init__(self, host_id: int, epoch: int, frame: Frame, message: Message) -> None:
         self.host_id = host_id
@@ -45,6 +45,9 @@ class Candidate:
         self.message = message
         self.verdict: RejectReason | bool | None = None
         """None until verified; then True, or the reason for which the event is refused."""
+
+        self.complete = False
+        """The verdict has been taken note of, in the order in which verdicts were delivered."""
 
     @property
     def size_bytes(self) -> int:
