@@ -107,6 +107,15 @@ class TestTransactions:
             sql.transaction(body)
         assert sql.execute("SELECT count(*) FROM t") == [(0,)]
 
+    def test_a_statement_may_end_the_transaction_itself_when_it_fails(self, sql: Sqlite) -> None:
+        def body() -> None:
+            sql.execute("INSERT INTO t VALUES (1, NULL)")
+            sql.execute("INSERT OR ROLLBACK INTO t VALUES (1, NULL)")
+
+        with pytest.raises(SqlError, match="UNIQUE"):
+            sql.transaction(body)
+        assert sql.execute("SELECT count(*) FROM t") == [(0,)]
+
     def test_a_transaction_inside_a_transaction_is_refused(self, sql: Sqlite) -> None:
         def body() -> None:
             sql.execute("INSERT INTO t VALUES (1, NULL)")
