@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate", type=float, default=0.0, help="events a second over all hosts; inf is as fast as it can (default: 0)"
     )
     parser.add_argument("--events", type=int, default=0, help="events made before the network is ready")
+    parser.add_argument("--first-seq", type=int, default=1, help="number of each host's first event (default: 1)")
     parser.add_argument("--inclusive", action="store_true", help="replay from the cursor itself, not from behind it")
     parser.add_argument("--legacy-documents", action="store_true", help="DID documents in the older form")
     parser.add_argument("--hostname", default="localhost", help="name in all URLs (default: localhost)")
@@ -41,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exit", action="store_true", help="end when the events are made, as for --record")
     parser.add_argument("--replay", type=Path, action="append", default=[], help="add a host that replays a file")
-    parser.add_argument("--replay-documents", type=Path, help="JSON file with the DID documents of the recordings")
+    parser.add_argument(
+        "--replay-documents", type=Path, help="DID documents of the recordings, as --record writes them"
+    )
     parser.add_argument("--replay-rate", type=float, default=inf, help="frames a second of each replay (default: inf)")
     parser.add_argument("--replay-loop", action="store_true", help="start over at the end, with growing numbers")
     parser.add_argument("--replay-restamp", action="store_true", help="give replayed frames the present time")
@@ -63,6 +66,7 @@ async def _run(options: argparse.Namespace) -> None:
         options.accounts,
         records=options.records or (PRODUCTION_RECORDS if options.production else 0),
         rules=StreamRules(inclusive=options.inclusive),
+        first_seq=options.first_seq,
         legacy_documents=options.legacy_documents,
         hostname=options.hostname,
         base_port=options.port,

@@ -27,6 +27,7 @@ from edgerelay_dev.network.host import Host
 from edgerelay_dev.network.malformed import MALFORMED, inject
 from edgerelay_dev.network.network import SimulatedNetwork
 from edgerelay_dev.network.plc import LookupFault
+from edgerelay_dev.network.recording import ReplayingHost
 from edgerelay_dev.network.server import Request, Response, error_response, json_response
 
 __all__ = ["HOST_ACTIONS", "Control"]
@@ -83,7 +84,7 @@ class Control:
         return {
             "plc": {"url": network.plc_url, "lookups": lookups.total(), "dids": len(lookups)},
             "traffic": network.traffic.emitted,
-            "hosts": [_describe_host(host) for host in network.hosts],
+            "hosts": [_describe_host(host) for host in network.served],
         }
 
     async def _command(self, parts: tuple[str, ...], arguments: dict[str, Any]) -> Any:
@@ -119,7 +120,7 @@ class Control:
         return [message.seq for message in moved]
 
 
-def _describe_host(host: Host) -> Mapping[str, Any]:
+def _describe_host(host: Host | ReplayingHost) -> Mapping[str, Any]:
     return {
         "url": host.url,
         "newest": host.log.newest,

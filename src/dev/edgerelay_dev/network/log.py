@@ -68,10 +68,10 @@ class Feed(Protocol):
 class EventLog:
     """The log of a live host."""
 
-    def __init__(self, retention_bytes: int = DEFAULT_RETENTION_BYTES) -> None:
+    def __init__(self, retention_bytes: int = DEFAULT_RETENTION_BYTES, first_seq: int = 1) -> None:
         self.messages: list[Emitted] = []
         """Everything that is still kept, oldest first."""
-        self.newest = 0
+        self.newest = first_seq - 1
         self.forgotten = 0
         self._retention_bytes = retention_bytes
         self._bytes = 0

@@ -50,6 +50,7 @@ class SimulatedNetwork:
         clock: Clock = system_clock,
         rules: StreamRules | None = None,
         retention_bytes: int = DEFAULT_RETENTION_BYTES,
+        first_seq: int = 1,
         legacy_documents: bool = False,
         hostname: str = "localhost",
         base_port: int = 0,
@@ -64,6 +65,7 @@ class SimulatedNetwork:
             clock: The network's time; `Date` headers are always real.
             rules: Where hosts differ; applies to all of them.
             retention_bytes: How much each host can replay.
+            first_seq: Number of each host's first event; a network that replaces one that relays know starts higher.
             legacy_documents: Write DID documents as older directory software does.
             hostname: Name in all URLs; everything listens on 127.0.0.1.
             base_port: Port of the directory, the hosts follow; 0 takes free ones.
@@ -82,7 +84,7 @@ class SimulatedNetwork:
                 self.seed,
                 self.directory,
                 clock,
-                EventLog(retention_bytes),
+                EventLog(retention_bytes, first_seq),
                 self._rules,
                 legacy_documents=legacy_documents,
             )
@@ -138,6 +140,7 @@ class SimulatedNetwork:
         """Let accounts write in the background, at so many events a second over all hosts."""
         assert self._flow is None
         self._flow = asyncio.create_task(self.traffic.flow(rate))
+        self._flow.add_done_callback(_report)
 
     async def stop_traffic(self) -> None:
         """Stop what `start_traffic` started; raises what went wrong in it."""
@@ -155,3 +158,9 @@ class SimulatedNetwork:
         account = host.create_account()
         if self._records:
             host.import_records(account, past_records(Random(f"{self.seed}/{account.did}"), self._records))
+
+
+def _report(flow: asyncio.Task[None]) -> None:
+    """Tell at once that traffic has ended by an error, which `stop_traffic` may raise only much later."""
+    if not flow.cancelled() and (error := flow.exception()) is not None:
+        flow.get_loop().call_exception_handler({"message": "traffic ended", "exception": error, "task": flow})

@@ -1,7 +1,8 @@
 """Recordings of streams: `[u32 big-endian length][frame]`, repeated; and a host's stream made from one.
 
 A replayed stream keeps every byte, the sequence numbers included. Only when it loops, or is told to restamp, are the
-numbers (and the times) of frames replaced, so that they go on growing; then revs repeat, as in any replay.
+numbers (and the times) of frames replaced, so that they go on growing. Then revs repeat, as in any replay, and what is
+restamped has another time whenever it is read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import BinaryIO, Final, cast
 from cbor2 import dumps
 
 from edgerelay.atproto.dagcbor import decode_pair
+from edgerelay.errors import InvariantError
 from edgerelay_dev.network.account import Account
 from edgerelay_dev.network.clock import datetime_text, system_clock
 from edgerelay_dev.network.faults import Faults
@@ -65,10 +67,11 @@ class _Piecewise:
 
     seq: int
     wire: bytes
-    before_seq: bytes
-    before_time: bytes
-    time: bytes
-    rest: bytes
+    """The frame as it is, with its WebSocket header; what follows are views of it."""
+    before_seq: memoryview
+    before_time: memoryview
+    time: memoryview
+    rest: memoryview
 
     def stamped(self, seq: int, time: bytes | None) -> bytes:
         """The message with another number and, if given, another time (as CBOR)."""
@@ -81,28 +84,25 @@ def _cut(frame: bytes) -> _Piecewise | None:
     header, body = cast("tuple[dict[str, object], dict[str, object]]", decode_pair(frame))
     if "seq" not in body:
         return None
-    seq, time = dumps(body["seq"]), dumps(body["time"])
+    wire = frame_header(len(frame)) + frame
     # `seq` comes before `time` in canonical order. A path may spell either, hence the check that the pieces fit.
-    for seq_at in _occurrences(frame, dumps("seq") + seq):
-        for time_at in _occurrences(frame, dumps("time") + time, seq_at):
-            time_start = time_at + len(dumps("time"))
-            seq_start = seq_at + len(dumps("seq"))
-            head, middle, tail = (
-                frame[:seq_start],
-                frame[seq_start + len(seq) : time_start],
-                frame[time_start + len(time) :],
-            )
-            changed = head + dumps(0) + middle + dumps("") + tail
-            if decode_pair(changed) == (header, {**body, "seq": 0, "time": ""}):
-                wire = frame_header(len(frame)) + frame
-                return _Piecewise(cast(int, body["seq"]), wire, head, middle, time, tail)
-    raise ValueError("a recorded frame has its number and time in no canonical place")
+    for seq_at, seq_end in _occurrences(wire, "seq", body["seq"]):
+        for time_at, time_end in _occurrences(wire, "time", body["time"], seq_end):
+            changed = wire[:seq_at] + dumps(0) + wire[seq_end:time_at] + dumps("") + wire[time_end:]
+            if decode_pair(changed[len(wire) - len(frame) :]) == (header, {**body, "seq": 0, "time": ""}):
+                view = memoryview(wire)
+                head = view[len(wire) - len(frame) : seq_at]
+                pieces = (head, view[seq_end:time_at], view[time_at:time_end], view[time_end:])
+                return _Piecewise(cast(int, body["seq"]), wire, *pieces)
+    raise InvariantError("a canonical frame has its number and its time nowhere")
 
 
-def _occurrences(data: bytes, needle: bytes, start: int = 0) -> Iterator[int]:
-    while (start := data.find(needle, start)) >= 0:
-        yield start
-        start += 1
+def _occurrences(data: bytes, key: str, value: object, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Find where a value stands behind its key."""
+    encoded_key, encoded_value = dumps(key), dumps(value)
+    while (start := data.find(encoded_key + encoded_value, start)) >= 0:
+        start += len(encoded_key)
+        yield start, start + len(encoded_value)
 
 
 class RecordedFeed:

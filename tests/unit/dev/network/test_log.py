@@ -23,6 +23,13 @@ def test_numbers_start_at_1_and_grow() -> None:
     assert (log.newest, log.live_edge, log.forgotten) == (3, 3, 0)
 
 
+def test_first_number_can_be_chosen_but_not_after_a_reset() -> None:
+    log = EventLog(first_seq=1_000)
+    assert (log.newest, log.append(lambda _: b"").seq) == (999, 1_000)
+    log.reset()
+    assert log.append(lambda _: b"").seq == 1
+
+
 def test_read_goes_on_behind_the_number_given() -> None:
     assert filled(3).read(1, MUCH) == Batch(b"\x82\x07frame 2\x82\x07frame 3", 3, 2)
     assert filled(3).read(3, MUCH) is None

@@ -74,12 +74,15 @@ async def test_traffic_flows_until_it_is_stopped() -> None:
         assert network.traffic.emitted == emitted
 
 
-async def test_what_goes_wrong_in_traffic_is_raised_when_it_is_stopped() -> None:
+async def test_what_goes_wrong_in_traffic_is_told_at_once_and_raised_when_it_is_stopped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     network = SimulatedNetwork(accounts=1)
     await network.start()
     network.hosts[0].accounts.clear()
     network.start_traffic()
     await asyncio.sleep(0.01)
+    assert "traffic ended" in caplog.text
     with pytest.raises(IndexError):
         await network.stop()
     await network.stop()
@@ -99,6 +102,11 @@ async def test_recording_is_replayed_with_its_documents(tmp_path: Path) -> None:
         assert await read_all(host.ws_url, len(recorded)) == recorded
         documents = network.directory.documents.values()
         assert {document["service"][0]["serviceEndpoint"] for document in documents} == {host.url}
+
+
+async def test_hosts_can_start_at_a_higher_number() -> None:
+    async with SimulatedNetwork(accounts=1, first_seq=1_000) as network:
+        assert [message.seq for message in network.hosts[0].frames] == [1_000, 1_001, 1_002, 1_003]
 
 
 async def test_ports_and_name_can_be_chosen() -> None:
