@@ -9,15 +9,16 @@ Spec: atproto event streams, "Framing"; sync, "Limits" for the size.
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import cbor2
 
-from edgerelay.atproto.dagcbor import Value, decode_prefix, encode
+from edgerelay.atproto.dagcbor import MAX_DEPTH, Value, decode_prefix, encode
 from edgerelay.errors import InvariantError, WireError
 
 __all__ = [
     "MAX_FRAME_BYTES",
+    "MAX_GROWTH_BYTES",
     "MAX_SEQ",
     "ErrorFrame",
     "Frame",
@@ -34,6 +35,9 @@ MAX_FRAME_BYTES: Final = 5_000_000
 
 MAX_SEQ: Final = 2**53 - 1
 """The largest sequence number: integers beyond it are not safe in JavaScript."""
+
+MAX_GROWTH_BYTES: Final = 8
+"""What a frame may grow by when it takes another number: from one byte to nine."""
 
 _OP_MESSAGE: Final = 1
 _OP_ERROR: Final = -1
@@ -66,7 +70,7 @@ class Frame(NamedTuple):
     """The payload. Unknown fields are in it and stay in the bytes."""
 
     raw: bytes
-    """The frame as it was received."""
+    """The frame as it was received; encoded anew if a lenient relay took it in another encoding."""
 
 
 class ErrorFrame(NamedTuple):
@@ -81,40 +85,51 @@ def decode_frame(raw: bytes, *, strict: bool = True) -> Frame | ErrorFrame:
 
     Args:
         raw: the WebSocket message.
-        strict: demand deterministic encoding; otherwise anything that is CBOR will do.
+        strict: demand deterministic encoding. Otherwise a frame in another encoding is encoded anew first; what the
+            data model does not have stays refused.
 
     Raises:
         FrameError: the frame is too large, is not two CBOR maps, or its header is not one of this protocol.
     """
     if len(raw) > MAX_FRAME_BYTES:
         raise FrameError("oversize", f"a frame of {len(raw)} bytes; the limit is {MAX_FRAME_BYTES}")
+    try:
+        return _decode(raw)
+    except FrameError as error:
+        if strict or error.code != "encoding":
+            raise
+    return _decode(_encode_anew(raw))
+
+
+def _decode(raw: bytes) -> Frame | ErrorFrame:
     for kind, header in _HEADERS.items():
         if raw.startswith(header):
-            return Frame(kind, _decode_body(raw, len(header), strict), raw)
-    return _decode_unusual(raw, strict)
+            return Frame(kind, _decode_body(raw, len(header)), raw)
+    return _decode_unusual(raw)
 
 
-def _decode_item(raw: bytes, start: int, strict: bool) -> tuple[Value, int]:
+def _decode_item(raw: bytes, start: int) -> tuple[Value, int]:
     try:
-        if strict:
-            return decode_prefix(raw, start)
-        return _decode_loosely(raw, start)
+        return decode_prefix(raw, start)
     except WireError as error:
         raise FrameError("encoding", str(error)) from None
 
 
-def _decode_loosely(raw: bytes, start: int) -> tuple[Value, int]:
+def _encode_anew(raw: bytes) -> bytes:
+    """The two items of a frame in the encoding that they should have had."""
     stream = BytesIO(raw)
-    stream.seek(start)
+    decoder = cbor2.CBORDecoder(stream, max_depth=MAX_DEPTH, strict_hashable_types=True)
     try:
-        value = cbor2.CBORDecoder(stream).decode()
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise WireError(f"not CBOR: {type(error).__name__}") from None
-    return cast(Value, value), stream.tell()
+        items = encode(decoder.decode()) + encode(decoder.decode())
+    except (cbor2.CBORError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        raise FrameError("encoding", f"not CBOR: {type(error).__name__}") from None
+    if stream.tell() != len(raw):
+        raise FrameError("encoding", "trailing bytes after the body")
+    return items
 
 
-def _decode_body(raw: bytes, start: int, strict: bool) -> dict[str, Value]:
-    body, end = _decode_item(raw, start, strict)
+def _decode_body(raw: bytes, start: int) -> dict[str, Value]:
+    body, end = _decode_item(raw, start)
     if not isinstance(body, dict):
         raise FrameError("encoding", "the body is not a map")
     if end != len(raw):
@@ -122,22 +137,22 @@ def _decode_body(raw: bytes, start: int, strict: bool) -> dict[str, Value]:
     return body
 
 
-def _decode_unusual(raw: bytes, strict: bool) -> Frame | ErrorFrame:
+def _decode_unusual(raw: bytes) -> Frame | ErrorFrame:
     """Error frames, unknown kinds, headers with unknown fields, and everything that is wrong."""
-    header, start = _decode_item(raw, 0, strict)
+    header, start = _decode_item(raw, 0)
     if not isinstance(header, dict):
         raise FrameError("header", "the header is not a map")
     op, kind = header.get("op"), header.get("t")
     if type(op) is not int:
         raise FrameError("header", "the header has no integer `op`")
     if op == _OP_ERROR:
-        body = _decode_body(raw, start, strict)
+        body = _decode_body(raw, start)
         return ErrorFrame(_text(body.get("error")), _text(body.get("message")))
     if op != _OP_MESSAGE:
         raise FrameError("unknown_op", f"unknown op {op}")
     if not isinstance(kind, str):
         raise FrameError("header", "a message without a text `t`")
-    return Frame(kind, _decode_body(raw, start, strict), raw)
+    return Frame(kind, _decode_body(raw, start), raw)
 
 
 def _text(value: Value | None) -> str:
@@ -163,13 +178,12 @@ def renumber(frame: Frame, seq: int) -> bytes:
     """The bytes of a frame with another sequence number and every other byte as it was received.
 
     The old number is found as bytes: in a deterministic encoding its key and value stand there exactly once, unless a
-    peer wrote the same bytes into something else. Then, and where a lenient relay took a frame that is not
-    deterministic, the body is encoded anew.
+    peer wrote the same bytes into something else. Then the body is encoded anew, which gives the same bytes.
     """
     if not 0 < seq <= MAX_SEQ:
         raise InvariantError(f"sequence number {seq} is out of range")
-    old = frame.body["seq"]
-    field = _SEQ_KEY + encode(old)
-    if frame.raw.count(field) == 1:
-        return frame.raw.replace(field, _SEQ_KEY + encode(seq))
-    return _HEADERS[frame.kind] + encode({**frame.body, "seq": seq})
+    raw, field = frame.raw, _SEQ_KEY + encode(frame.body["seq"])
+    start = raw.find(field)
+    if start != raw.rfind(field):
+        return _HEADERS[frame.kind] + encode({**frame.body, "seq": seq})
+    return raw[:start] + _SEQ_KEY + encode(seq) + raw[start + len(field) :]
