@@ -16,7 +16,7 @@ CHECKOUT = Checkout.of_this_file()
 
 
 class PrintingCheckout(Checkout):
-    """A checkout whose workerd prints its arguments, and that shares everything else with the real one."""
+    """A checkout whose workerd prints its arguments, and that makes everything in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(CHECKOUT.root)
@@ -25,6 +25,10 @@ class PrintingCheckout(Checkout):
     @property
     def cache(self) -> Path:
         return self.folder
+
+    @property
+    def python_modules(self) -> Path:
+        return self.folder / "python_modules"
 
     @property
     def workerd(self) -> Path:
