@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-import js
 from pyodide.ffi import to_js
 from workers import Response as PlatformResponse
 
@@ -16,11 +16,11 @@ __all__ = ["to_request", "to_response"]
 
 def to_request(request: Any) -> Request:
     """The platform's request as a value, without its body."""
-    url = js.URL.new(request.url)
-    query = [(str(pair[0]), str(pair[1])) for pair in url.searchParams]
+    url = urlsplit(str(request.url))
+    query = parse_qsl(url.query, keep_blank_values=True)
     headers = {str(pair[0]): str(pair[1]) for pair in request.headers}
     request_id = headers.get("x-edgerelay-request") or headers.get("cf-ray") or uuid.uuid4().hex
-    return Request(str(request.method), str(url.pathname), query, headers, request_id)
+    return Request(str(request.method), url.path, query, headers, request_id)
 
 
 def to_response(response: Response) -> Any:
