@@ -183,13 +183,8 @@ def _parse_op(op: Value, index: int) -> RepoOp:
     if type(op) is not dict:
         raise MessageError("wrong_type", f"ops[{index}]")
     try:
-        action, path = op.get("action"), op.get("path")
-        if type(action) is not str or action not in _ACTIONS:
-            raise MessageError("missing_field" if action is None else "bad_value", "action")
-        if type(path) is not str:
-            raise MessageError("missing_field" if path is None else "wrong_type", "path")
-        if not is_repo_path(path):
-            raise MessageError("bad_value", "path")
+        action = _text(op, "action", _ACTIONS.__contains__)
+        path = _text(op, "path", is_repo_path)
         if "cid" not in op:
             raise MessageError("missing_field", "cid")
         cid = None if op["cid"] is None else _link(op, "cid")

@@ -8,9 +8,8 @@ Spec: atproto lexicon, "datetime" (an RFC 3339 string with a zone); HTTP semanti
 
 from __future__ import annotations
 
-from calendar import timegm
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_tz
+from email.utils import parsedate_to_datetime
 
 __all__ = ["http_date_us", "time_us"]
 
@@ -31,7 +30,8 @@ def time_us(text: str) -> int:
 
 def http_date_us(text: str) -> int | None:
     """Read a `Date` header, which counts whole seconds; None if it cannot be one."""
-    parsed = parsedate_tz(text)
-    if parsed is None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (OverflowError, ValueError):
         return None
-    return (timegm((*parsed[:6], 0, 1, 0)) - (parsed[9] or 0)) * 1_000_000
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _MICROSECOND
