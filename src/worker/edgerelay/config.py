@@ -77,7 +77,7 @@ class Settings:
     log_stop_bytes: int = _number(4_000 * _MB, 8 * _MB, 9_000 * _MB)
     """Bytes at which the hot log reuses its oldest rows. An object may store 10 GB."""
 
-    checkpoint_s: int = _number(600, 5, 3_600)
+    checkpoint_s: int = _number(60, 5, 3_600)
     """Seconds between two checkpoints: what a restart reads again is at most the heads of this long."""
 
     alarm_s: int = _number(30, 5, 60)

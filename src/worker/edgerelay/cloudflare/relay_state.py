@@ -103,7 +103,6 @@ class RelayState(DurableObject):
         """The watchdog. Re-arms first, so that nothing that fails afterwards can end it."""
         self._rearm()
         self._deliver(TimePassed())
-        self._node.tidy()
 
     async def poke(self) -> None:
         """Be alive."""

@@ -61,7 +61,7 @@ class Interpreter:
         self._registry = registry
 
     def carry_out(self, command: Command) -> Event | None:
-        """Do what the command says.
+        """Do what the command says. With every append goes one short step of tidying up the account store.
 
         Raises:
             SqlError: the storage refused a write; nothing after this command may happen.
@@ -73,6 +73,7 @@ class Interpreter:
                 return EventsVerified(settled) if settled else None
             case Append(batch):
                 self._log.append(batch, ports.clock(), self._accounts.checkpoint_seq)
+                self._accounts.merge_step()
             case FeedBatch(shard, batch):
                 ports.shards.send_batch(shard, batch)
             case FeedHead(shard, last_seq):

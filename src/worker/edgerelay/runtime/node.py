@@ -30,9 +30,6 @@ __all__ = ["Node"]
 
 _MINUTE_US = 60_000_000
 
-MERGE_STEPS = 4
-"""Short pieces of tidying up in one alarm."""
-
 
 class Node:
     """One RelayState."""
@@ -70,6 +67,9 @@ class Node:
             positions.update({fields[0]: PositionRow(*fields) for fields in head.positions})
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
+            if self.accounts.checkpoint_due:
+                registry.save_positions(positions.values())
+                self.accounts.checkpoint(head.last_seq)
             last_width = head.last_width
         last_seq = max(self.log.last_seq, self.accounts.checkpoint_seq)
         return Restored(host_id, tuple(positions.values()), last_seq, last_width, tuple(registry.shards()))
@@ -110,12 +110,6 @@ class Node:
         for link in self.relay.feed.links:
             self._ports.shards.close(link.name)
         self._start(connection=upstream.connection, problem=str(error))
-
-    def tidy(self) -> None:
-        """A bounded piece of housekeeping; call it from the alarm."""
-        for _ in range(MERGE_STEPS):
-            if not self.accounts.merge_step():
-                return
 
     def read(self, cursor: int) -> tuple[Batch | None, int]:
         """For a reader that is behind: the batch with the first number at or beyond `cursor`, if there is one yet,
