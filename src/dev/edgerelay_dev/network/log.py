@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from edgerelay_dev.network.websocket import Opcode, frame_header
 
-__all__ = ["Batch", "Emitted", "EventLog", "Feed"]
+__all__ = ["DEFAULT_RETENTION_BYTES", "Batch", "Emitted", "EventLog", "Feed"]
 
 DEFAULT_RETENTION_BYTES: Final = 512_000_000
 """Older frames are forgotten beyond this: a host that runs for days must not fill the machine."""

@@ -22,6 +22,8 @@ from edgerelay_dev.network.malformed.material import Body, Material
 from edgerelay_dev.network.repository import Change
 from edgerelay_dev.network.tid import tid_text
 
+__all__ = ["commit_frame", "with_head"]
+
 _OTHER: Final = cid_for_cbor(b"something else")
 _HOUR_US: Final = 3_600_000_000
 _YEAR_US: Final = 365 * 24 * _HOUR_US
