@@ -22,8 +22,10 @@ TESTED = {
 
 
 def test_a_module_has_its_tests() -> None:
-    assert not sorted(map(str, MODULES - TESTED))
+    untested = sorted(map(str, MODULES - TESTED))
+    assert not untested
 
 
 def test_tests_have_their_module() -> None:
-    assert not sorted(map(str, TESTED - MODULES))
+    orphans = sorted(map(str, TESTED - MODULES))
+    assert not orphans
