@@ -10,7 +10,7 @@ from cbor2 import CBORTag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.atproto.cid import cid_from_link
+from edgerelay.atproto.cid import cid_for_raw, cid_from_link, cid_to_link
 from edgerelay.atproto.dagcbor import Value
 from edgerelay.atproto.frames import MAX_SEQ, Frame, decode_frame
 from edgerelay.atproto.messages import (
@@ -125,7 +125,6 @@ class TestRight:
                 {"action": "delete", "path": PATH, "cid": None, "prev": OLD},
                 RepoOp("delete", PATH, None, cid_from_link(OLD)),
             ),
-            ({"action": "delete", "path": PATH, "cid": None, "prev": None}, RepoOp("delete", PATH, None, None)),
         ],
     )
     def test_operations(self, op: dict[str, Value], parsed: RepoOp) -> None:
@@ -138,7 +137,8 @@ class TestRight:
         assert parse_message("#commit", {**BODIES["#commit"], field: True}) == ALICE_COMMIT
 
     def test_all_bounds_are_inclusive(self) -> None:
-        body = {**BODIES["#commit"], "ops": [OP] * MAX_OPS, "blocks": bytes(MAX_COMMIT_BLOCKS_BYTES), "seq": MAX_SEQ}
+        ops = [{**OP, "path": f"{PATH}{index}"} for index in range(MAX_OPS)]
+        body = {**BODIES["#commit"], "ops": ops, "blocks": bytes(MAX_COMMIT_BLOCKS_BYTES), "seq": MAX_SEQ}
         commit = parse_message("#commit", body)
         assert isinstance(commit, Commit)
         assert (len(commit.ops), len(commit.blocks), commit.seq) == (MAX_OPS, MAX_COMMIT_BLOCKS_BYTES, MAX_SEQ)
@@ -147,7 +147,32 @@ class TestRight:
         assert (len(sync.blocks), sync.seq) == (MAX_SYNC_BLOCKS_BYTES, 1)
 
 
+    @pytest.mark.parametrize("handle", ["", "alice", "handle.invalid", "no handle at all"])
+    def test_a_handle_may_be_any_text(self, handle: str) -> None:
+        assert parse_message("#identity", {**BODIES["#identity"], "handle": handle}).did == DID
+
+    def test_a_status_may_be_any_text(self) -> None:
+        assert parse_message("#account", {**BODIES["#account"], "status": ""}).did == DID
+
+
 class TestWrong:
+    @pytest.mark.parametrize(
+        ("changed", "code", "field"),
+        [
+            ({"action": "create"}, "bad_value", "ops[0].prev"),
+            ({"action": "create", "cid": None}, "bad_value", "ops[0].cid"),
+            ({"action": "update", "cid": None}, "bad_value", "ops[0].cid"),
+            ({"action": "delete"}, "bad_value", "ops[0].cid"),
+            ({"prev": None}, "wrong_type", "ops[0].prev"),
+        ],
+    )
+    def test_an_operation_whose_parts_do_not_fit(self, changed: dict[str, Any], code: str, field: str) -> None:
+        assert problem("#commit", ops=[{**OP, **changed}]) == (code, field)
+
+    def test_an_update_that_does_not_say_what_it_replaces(self) -> None:
+        op = {key: value for key, value in OP.items() if key != "prev"}
+        assert problem("#commit", ops=[op]) == ("missing_field", "ops[0].prev")
+
     @pytest.mark.parametrize(("kind", "name"), REQUIRED)
     def test_a_required_field_is_missing(self, kind: str, name: str) -> None:
         body = {key: value for key, value in BODIES[kind].items() if key != name}
@@ -180,8 +205,10 @@ class TestWrong:
             ("#commit", {"prevData": CBORTag(43, OLD.value)}),
             ("#commit", {"time": "2026-11-23T10:00:00"}),
             ("#sync", {"did": "alice.test"}),
-            ("#identity", {"handle": "alice"}),
-            ("#account", {"status": ""}),
+            ("#commit", {"repo": "did:plc:short"}),
+            ("#commit", {"repo": "did:example:abc"}),
+            ("#commit", {"commit": cid_to_link(cid_for_raw(b"blob"))}),
+            ("#commit", {"ops": [OP, OP]}),
         ],
     )
     def test_a_field_has_another_form(self, kind: str, changed: dict[str, Value]) -> None:

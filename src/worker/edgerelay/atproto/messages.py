@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from cbor2 import CBORTag
 
-from edgerelay.atproto.cid import Cid, cid_from_link
+from edgerelay.atproto.cid import Cid, cid_from_link, is_cbor_cid
 from edgerelay.atproto.dagcbor import Value
 from edgerelay.atproto.frames import MAX_SEQ
-from edgerelay.atproto.syntax import is_datetime, is_did, is_handle, is_repo_path, is_tid
+from edgerelay.atproto.syntax import is_datetime, is_did, is_plc_did, is_repo_path, is_tid
 from edgerelay.errors import WireError
 
 __all__ = [
@@ -54,7 +54,7 @@ _ACTIONS: Final = frozenset({"create", "update", "delete"})
 
 Body: TypeAlias = "dict[str, Value]"
 
-_T = TypeVar("_T", bool, int, list[Value])
+_T = TypeVar("_T", bool, int, str, list[Value])
 
 
 class MessageError(WireError):
@@ -167,28 +167,37 @@ def _parse_commit(body: Body) -> Commit:
     since = body["since"]
     return Commit(
         _seq(body),
-        _text(body, "repo", is_did),
+        _text(body, "repo", _is_account_did),
         _text(body, "rev", is_tid),
         None if since is None else _text(body, "since", is_tid),
-        _link(body, "commit"),
+        _block_link(body, "commit"),
         _blocks(body, MAX_COMMIT_BLOCKS_BYTES),
-        tuple([_parse_op(op, index) for index, op in enumerate(ops)]),
-        _link(body, "prevData") if "prevData" in body else None,
+        _parse_ops(ops),
+        _block_link(body, "prevData") if "prevData" in body else None,
         _text(body, "time", is_datetime),
     )
 
 
+def _parse_ops(ops: list[Value]) -> tuple[RepoOp, ...]:
+    parsed = tuple([_parse_op(op, index) for index, op in enumerate(ops)])
+    if len(parsed) > 1 and len({op.path for op in parsed}) < len(parsed):
+        raise MessageError("bad_value", "ops")
+    return parsed
+
+
 def _parse_op(op: Value, index: int) -> RepoOp:
-    """One operation. Which of `cid` and `prev` go with which action is a rule of the tree, not of the field."""
     if type(op) is not dict:
         raise MessageError("wrong_type", f"ops[{index}]")
     try:
-        action = _text(op, "action", _ACTIONS.__contains__)
-        path = _text(op, "path", is_repo_path)
+        action, path = _text(op, "action", _ACTIONS.__contains__), _text(op, "path", is_repo_path)
         if "cid" not in op:
             raise MessageError("missing_field", "cid")
         cid = None if op["cid"] is None else _link(op, "cid")
-        prev = None if op.get("prev") is None else _link(op, "prev")
+        prev = _link(op, "prev") if "prev" in op else None
+        if (cid is None) != (action == "delete"):
+            raise MessageError("bad_value", "cid")
+        if (prev is None) != (action == "create"):
+            raise MessageError("bad_value" if prev else "missing_field", "prev")
     except MessageError as error:
         raise MessageError(error.code, f"ops[{index}].{error.field}") from None
     return RepoOp(action, path, cid, prev)
@@ -197,7 +206,7 @@ def _parse_op(op: Value, index: int) -> RepoOp:
 def _parse_sync(body: Body) -> Sync:
     return Sync(
         _seq(body),
-        _text(body, "did", is_did),
+        _text(body, "did", _is_account_did),
         _text(body, "rev", is_tid),
         _blocks(body, MAX_SYNC_BLOCKS_BYTES),
         _text(body, "time", is_datetime),
@@ -205,14 +214,15 @@ def _parse_sync(body: Body) -> Sync:
 
 
 def _parse_identity(body: Body) -> Identity:
-    handle = _text(body, "handle", is_handle) if "handle" in body else None
-    return Identity(_seq(body), _text(body, "did", is_did), handle, _text(body, "time", is_datetime))
+    """A handle proves nothing, whatever it looks like: that it is text is all that matters here."""
+    handle = _field(body, "handle", str) if "handle" in body else None
+    return Identity(_seq(body), _text(body, "did", _is_account_did), handle, _text(body, "time", is_datetime))
 
 
 def _parse_account(body: Body) -> Account:
-    status = _text(body, "status", bool) if "status" in body else None
+    status = _field(body, "status", str) if "status" in body else None
     active = _field(body, "active", bool)
-    return Account(_seq(body), _text(body, "did", is_did), active, status, _text(body, "time", is_datetime))
+    return Account(_seq(body), _text(body, "did", _is_account_did), active, status, _text(body, "time", is_datetime))
 
 
 _PARSERS: Final[dict[str, Callable[[Body], Message]]] = {
@@ -248,6 +258,18 @@ def _text(body: Body, name: str, is_valid: Callable[[str], bool]) -> str:
     if not is_valid(value):
         raise MessageError("bad_value", name)
     return value
+
+
+def _is_account_did(text: str) -> bool:
+    """A DID of a method that the network uses (DID, "Blessed DID Methods")."""
+    return is_plc_did(text) or (text.startswith("did:web:") and is_did(text))
+
+
+def _block_link(body: Body, name: str) -> Cid:
+    cid = _link(body, name)
+    if not is_cbor_cid(cid):
+        raise MessageError("bad_value", name)
+    return cid
 
 
 def _link(body: Body, name: str) -> Cid:
