@@ -118,14 +118,26 @@ _LAST: Final = -1
 class _Node:
     """A node that is being changed. Links are opaque CIDs until something needs to see below them."""
 
-    __slots__ = ("keys", "level", "links", "origin", "values")
+    __slots__ = ("high", "keys", "level", "links", "low", "origin", "values")
 
-    def __init__(self, level: int, keys: tuple[bytes, ...], values: tuple[Cid, ...], links: list[_Link]) -> None:
+    def __init__(
+        self,
+        level: int,
+        low: bytes,
+        high: bytes,
+        keys: tuple[bytes, ...],
+        values: tuple[Cid, ...],
+        links: list[_Link],
+        origin: tuple[Cid, MstNode] | None = None,
+    ) -> None:
         self.level = level
+        self.low = low
+        self.high = high
+        """Everything in and below the node lies between these keys."""
         self.keys = keys
         self.values = values
         self.links = links
-        self.origin: tuple[Cid, MstNode] | None = None
+        self.origin = origin
         """What it was read from, as long as it has the same keys and values, and subtrees in the same places."""
 
     def find(self, key: bytes) -> tuple[int, bool]:
@@ -133,10 +145,13 @@ class _Node:
         index = bisect_left(self.keys, key)
         return index, index < len(self.keys) and self.keys[index] == key
 
-    def range_of(self, index: int, low: bytes, high: bytes) -> tuple[bytes, bytes]:
-        """Tell between which keys the subtree `links[index]` lies, if the node itself lies between `low` and `high`."""
-        keys = self.keys
-        return keys[index - 1] if index else low, keys[index] if index < len(keys) else high
+    def low_of(self, index: int) -> bytes:
+        """Tell above which key the subtree `links[index]` lies."""
+        return self.keys[index - 1] if index else self.low
+
+    def high_of(self, index: int) -> bytes:
+        """Tell below which key the subtree `links[index]` lies."""
+        return self.keys[index] if index < len(self.keys) else self.high
 
     def vanishes(self) -> bool:
         """Tell whether nothing is left of the node."""
@@ -149,7 +164,7 @@ _Link: TypeAlias = "Cid | _Node | None"
 def _lifted(node: _Node | None, level: int) -> _Node | None:
     """Put nodes without keys on top of a subtree until it has a level."""
     while node is not None and node.level < level:
-        node = _Node(node.level + 1, (), (), [node])
+        node = _Node(node.level + 1, node.low, node.high, (), (), [node])
     return node
 
 
@@ -160,57 +175,55 @@ class _Tree:
         self._blocks = blocks
         self._root: _Node | None = None
         if root != EMPTY_ROOT:
-            depth = self._parse(root).depth
-            if depth is None:
+            source = self._parse(root)
+            if source.depth is None:
                 raise _malformed("a root without keys")
-            self._root = self._read(root, depth, _LOWEST, _HIGHEST)
+            self._root = self._placed(root, source, source.depth, _LOWEST, _HIGHEST)
 
     def insert(self, key: bytes, value: Cid) -> None:
         """Add a key that is not there."""
         depth = key_depth(key)
-        root = self._root
-        if root is None or depth > root.level:
-            left, right = self._split(root, key, _LOWEST, _HIGHEST)
-            self._root = _Node(depth, (key,), (value,), [_lifted(left, depth - 1), _lifted(right, depth - 1)])
+        node = self._root
+        if node is None or depth > node.level:
+            left, right = self._split(node, key)
+            links: list[_Link] = [_lifted(left, depth - 1), _lifted(right, depth - 1)]
+            self._root = _Node(depth, _LOWEST, _HIGHEST, (key,), (value,), links)
             return
-        node, low, high = root, _LOWEST, _HIGHEST
         index, found = node.find(key)
         while node.level > depth:
-            child = self._open(node, index, low, high)
+            child = self._open(node, index)
             if child is None:
-                node.links[index] = _lifted(_Node(depth, (key,), (value,), [None, None]), node.level - 1)
+                alone = _Node(depth, node.low_of(index), node.high_of(index), (key,), (value,), [None, None])
+                node.links[index] = _lifted(alone, node.level - 1)
                 node.origin = None
                 return
-            low, high = node.range_of(index, low, high)
             node = child
             index, found = node.find(key)
         if found:
             raise _contradiction("a deleted record is still in the tree")
-        child = self._open(node, index, low, high)
-        node.links[index : index + 1] = self._split(child, key, *node.range_of(index, low, high))
+        node.links[index : index + 1] = self._split(self._open(node, index), key)
         node.keys = (*node.keys[:index], key, *node.keys[index:])
         node.values = (*node.values[:index], value, *node.values[index:])
         node.origin = None
 
     def replace(self, key: bytes, value: Cid, by: Cid) -> None:
         """Change the value of a key."""
-        node, index, _, _ = self._locate(key, value)[-1]
+        node, index = self._locate(key, value)[-1]
         node.values = (*node.values[:index], by, *node.values[index + 1 :])
         node.origin = None
 
     def remove(self, key: bytes, value: Cid) -> None:
         """Take away a key that has a value."""
         path = self._locate(key, value)
-        node, index, low, high = path.pop()
+        node, index = path.pop()
         left, right = node.links[index : index + 2]
-        left_low, _ = node.range_of(index, low, high)
-        _, right_high = node.range_of(index + 1, low, high)
-        node.links[index : index + 2] = [self._merged(left, right, node.level - 1, left_low, key, right_high)]
+        seam = self._joined(left, right, node.level - 1, node.low_of(index), key, node.high_of(index + 1))
+        node.links[index : index + 2] = [seam]
         node.keys = node.keys[:index] + node.keys[index + 1 :]
         node.values = node.values[:index] + node.values[index + 1 :]
         node.origin = None
         while node.vanishes() and path:
-            node, index, _, _ = path.pop()
+            node, index = path.pop()
             node.links[index] = None
             node.origin = None
         if node.vanishes():
@@ -226,38 +239,36 @@ class _Tree:
             return EMPTY_ROOT
         return _cid(root) if isinstance(root, _Node) else root
 
-    def _locate(self, key: bytes, value: Cid) -> list[tuple[_Node, int, bytes, bytes]]:
-        """Find a key that must have a value; returns the nodes down to it, each with the place and its range."""
+    def _locate(self, key: bytes, value: Cid) -> list[tuple[_Node, int]]:
+        """Find a key that must have a value; returns the nodes down to it, each with the place that leads on."""
         path = []
-        node, low, high = self._root, _LOWEST, _HIGHEST
+        node = self._root
         while node is not None:
             index, found = node.find(key)
-            path.append((node, index, low, high))
+            path.append((node, index))
             if found:
                 if node.values[index] != value:
                     break
                 return path
-            child = self._open(node, index, low, high)
-            low, high = node.range_of(index, low, high)
-            node = child
+            node = self._open(node, index)
         raise _contradiction("a written record is not in the tree")
 
-    def _split(self, node: _Node | None, key: bytes, low: bytes, high: bytes) -> tuple[_Node | None, _Node | None]:
+    def _split(self, node: _Node | None, key: bytes) -> tuple[_Node | None, _Node | None]:
         """Part a subtree at a key that belongs on a higher level."""
         if node is None:
             return None, None
         index, _ = node.find(key)
-        child = self._open(node, index, low, high)
-        left, right = self._split(child, key, *node.range_of(index, low, high))
+        left, right = self._split(self._open(node, index), key)
         if right is None and index == len(node.keys):
             return node, None
         if left is None and index == 0:
             return None, node
-        lower = _Node(node.level, node.keys[:index], node.values[:index], [*node.links[:index], left])
-        upper = _Node(node.level, node.keys[index:], node.values[index:], [right, *node.links[index + 1 :]])
+        keys, values, links = node.keys, node.values, node.links
+        lower = _Node(node.level, node.low, key, keys[:index], values[:index], [*links[:index], left])
+        upper = _Node(node.level, key, node.high, keys[index:], values[index:], [right, *links[index + 1 :]])
         return None if lower.vanishes() else lower, None if upper.vanishes() else upper
 
-    def _merged(self, left: _Link, right: _Link, level: int, low: bytes, key: bytes, high: bytes) -> _Link:
+    def _joined(self, left: _Link, right: _Link, level: int, low: bytes, key: bytes, high: bytes) -> _Link:
         """Join the subtrees on both sides of a removed key, down the seam."""
         if right is None:
             return self._with_edge(left, level, low, key, _LAST)
@@ -265,31 +276,26 @@ class _Tree:
             return self._with_edge(right, level, key, high, _FIRST)
         lower = self._read(left, level, low, key)
         upper = self._read(right, level, key, high)
-        seam_low = lower.keys[-1] if lower.keys else low
-        seam_high = upper.keys[0] if upper.keys else high
-        seam = self._merged(lower.links[-1], upper.links[0], level - 1, seam_low, key, seam_high)
-        return _Node(
-            level,
-            lower.keys + upper.keys,
-            lower.values + upper.values,
-            [*lower.links[:-1], seam, *upper.links[1:]],
-        )
+        seam_low, seam_high = lower.low_of(len(lower.keys)), upper.high_of(0)
+        seam = self._joined(lower.links[-1], upper.links[0], level - 1, seam_low, key, seam_high)
+        links = [*lower.links[:-1], seam, *upper.links[1:]]
+        return _Node(level, low, high, lower.keys + upper.keys, lower.values + upper.values, links)
 
     def _with_edge(self, link: _Link, level: int, low: bytes, high: bytes, edge: int) -> _Link:
         """Check that a subtree ends before the key that was beside it, as far as its nodes are there."""
         node = self._read_if_there(link, level, low, high)
         if isinstance(node, _Node):
-            if node.keys:
-                low, high = (low, node.keys[0]) if edge == _FIRST else (node.keys[-1], high)
-            node.links[edge] = self._with_edge(node.links[edge], level - 1, low, high, edge)
+            index = 0 if edge == _FIRST else len(node.keys)
+            below = node.links[index]
+            node.links[index] = self._with_edge(below, level - 1, node.low_of(index), node.high_of(index), edge)
         return node
 
-    def _open(self, node: _Node, index: int, low: bytes, high: bytes) -> _Node | None:
-        """Read the subtree in a place of a node that lies in a range."""
+    def _open(self, node: _Node, index: int) -> _Node | None:
+        """Read the subtree in a place of a node."""
         link = node.links[index]
         if link is None or isinstance(link, _Node):
             return link
-        child = self._read(link, node.level - 1, *node.range_of(index, low, high))
+        child = self._read(link, node.level - 1, node.low_of(index), node.high_of(index))
         node.links[index] = child
         return child
 
@@ -299,10 +305,17 @@ class _Tree:
         return self._read(link, level, low, high)
 
     def _read(self, link: Cid | _Node, level: int, low: bytes, high: bytes) -> _Node:
-        """Read a node, if that is not done, and check what its place in the tree demands of it."""
-        if isinstance(link, _Node):
-            return link
-        source = self._parse(link)
+        return link if isinstance(link, _Node) else self._placed(link, self._parse(link), level, low, high)
+
+    def _parse(self, cid: Cid) -> MstNode:
+        block = self._blocks.get(cid)
+        if block is None:
+            raise TreeError(TreeFault.PARTIAL, "a tree node that the operations need is not in the CAR")
+        return parse_node(block)
+
+    @staticmethod
+    def _placed(cid: Cid, source: MstNode, level: int, low: bytes, high: bytes) -> _Node:
+        """Check what its place in the tree demands of a node."""
         keys, links = source.keys, source.links
         if not keys:
             if not level or links[0] is None:
@@ -311,15 +324,7 @@ class _Tree:
             raise _malformed("a node at a level or between keys where it cannot be")
         elif not level and any(links):
             raise _malformed("a node at the lowest level with a subtree")
-        node = _Node(level, keys, source.values, list(links))
-        node.origin = link, source
-        return node
-
-    def _parse(self, cid: Cid) -> MstNode:
-        block = self._blocks.get(cid)
-        if block is None:
-            raise TreeError(TreeFault.PARTIAL, "a tree node that the operations need is not in the CAR")
-        return parse_node(block)
+        return _Node(level, low, high, keys, source.values, list(links), (cid, source))
 
 
 def _cid(node: _Node) -> Cid:

@@ -118,14 +118,10 @@ _ENTRY: Final = re.compile(
 )
 """The encoding of an entry {k, p, t, v}. All it cannot say is that the suffix has the length given."""
 
+_BITS_PER_BYTE: Final = 8
 _HASH_BITS: Final = 256
 _BITS_PER_DEPTH: Final = 2
 """Fanout 4: one level for every two leading zero bits of a key's hash."""
-
-_GREATEST_DIGESTS: Final = tuple(
-    ((1 << bits) - 1).to_bytes(_HASH_BITS // 8, "big") for bits in range(_HASH_BITS, -1, -_BITS_PER_DEPTH)
-)
-"""The greatest digest at or above each depth."""
 
 _EMPTY_NODE: Final = _NODE_HEAD + b"\x80" + _NO_LEFT
 EMPTY_ROOT: Final = cid_for_cbor(_EMPTY_NODE)
@@ -134,7 +130,11 @@ EMPTY_ROOT: Final = cid_for_cbor(_EMPTY_NODE)
 
 def key_depth(key: bytes) -> int:
     """Tell the level of the tree, counted from the bottom, at which a key stands."""
-    zeros = _HASH_BITS - int.from_bytes(sha256(key).digest(), "big").bit_length()
+    return _digest_depth(sha256(key).digest())
+
+
+def _digest_depth(digest: bytes) -> int:
+    zeros = _HASH_BITS - int.from_bytes(digest, "big").bit_length()
     return zeros // _BITS_PER_DEPTH
 
 
@@ -145,7 +145,6 @@ def parse_node(block: bytes) -> MstNode:
     if len(entries) > MAX_NODE_ENTRIES or not block.startswith(head):
         raise _malformed(f"is not a list of at most {MAX_NODE_ENTRIES} entries")
     left, left_start = _parse_left(block)
-    depth, above, most = _depth_of_first(entries)
     keys: list[bytes] = []
     values: list[Cid] = []
     links: list[Cid | None] = [left]
@@ -158,8 +157,6 @@ def parse_node(block: bytes) -> MstNode:
         if size != _BYTES_HEADS[len(suffix)] or shared > len(key) or key[shared : shared + 1] >= suffix[:1]:
             raise _malformed("has keys out of order, not fully compressed or of another length")
         key = key[:shared] + suffix
-        if not above < sha256(key).digest() <= most:
-            raise _malformed("has keys of different depths")
         keys.append(key)
         values.append(value)
         links.append(link or None)
@@ -168,9 +165,7 @@ def parse_node(block: bytes) -> MstNode:
     # The entries found are all there is between the head and the left link.
     if end != left_start:
         raise _malformed("is not in its one encoding")
-    if max(map(len, keys), default=0) > MAX_KEY_BYTES:
-        raise _malformed(f"has a key longer than {MAX_KEY_BYTES} bytes")
-    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), depth)
+    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), _common_depth(keys))
 
 
 def _parse_left(block: bytes) -> tuple[Cid | None, int]:
@@ -183,12 +178,17 @@ def _parse_left(block: bytes) -> tuple[Cid | None, int]:
     raise _malformed("does not end with its left link")
 
 
-def _depth_of_first(entries: Sequence[Sequence[bytes]]) -> tuple[int | None, bytes, bytes]:
-    """Tell the depth of the first key, and the bounds of the digests of all keys that share it."""
-    if not entries:
-        return None, b"", b""
-    depth = key_depth(entries[0][2])
-    return depth, _GREATEST_DIGESTS[depth + 1], _GREATEST_DIGESTS[depth]
+def _common_depth(keys: Sequence[bytes]) -> int | None:
+    if not keys:
+        return None
+    if max(map(len, keys)) > MAX_KEY_BYTES:
+        raise _malformed(f"has a key longer than {MAX_KEY_BYTES} bytes")
+    digests = [sha256(key).digest() for key in keys]
+    depth = _digest_depth(max(digests))
+    # The depth never rises with the digest, so that the least and the greatest speak for all.
+    if _digest_depth(min(digests)) != depth:
+        raise _malformed("has keys of different depths")
+    return depth
 
 
 def encode_node(keys: Sequence[bytes], values: Sequence[Cid], links: Sequence[Cid | None]) -> bytes:
@@ -210,10 +210,10 @@ def _link(cid: Cid | None) -> bytes:
 
 
 def _shared_length(left: bytes, right: bytes) -> int:
-    for index, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return index
-    return min(len(left), len(right))
+    size = min(len(left), len(right))
+    # As numbers, what the two share cancels out at the upper end.
+    difference = int.from_bytes(left[:size], "big") ^ int.from_bytes(right[:size], "big")
+    return size - (difference.bit_length() + _BITS_PER_BYTE - 1) // _BITS_PER_BYTE
 
 
 def _malformed(what: str) -> TreeError:
