@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
+from operator import lt
 from typing import Final, NamedTuple, cast
 
 import cbor2
@@ -174,7 +175,9 @@ def decode_head(raw: bytes) -> BatchHead:
         if version != HEAD_VERSION:
             raise BatchError(f"a batch of version {version}; this code knows {HEAD_VERSION}")
         prev_seq, first_seq, deltas, kinds, lengths, dids, paths, positions, accounts = rest
-        return BatchHead(
+        _check_types(list, (deltas, lengths, dids, paths, positions, *paths))
+        _check_types(bytes, (kinds, accounts))
+        head = BatchHead(
             prev_seq,
             tuple(accumulate(deltas[1:], initial=first_seq)),
             tuple([_KINDS[code] for code in kinds]),
@@ -184,14 +187,33 @@ def decode_head(raw: bytes) -> BatchHead:
             tuple([_position(each) for each in positions]),
             accounts,
         )
-    except (cbor2.CBORDecodeError, ValueError, TypeError, IndexError) as error:
+        _check_head(head)
+    except (cbor2.CBORError, ArithmeticError, IndexError, RecursionError, TypeError, ValueError) as error:
         raise BatchError(f"a damaged batch head: {error}") from error
+    return head
 
 
 def _position(fields: list[object]) -> PositionFields:
-    host_id, epoch, low, done, *times = fields
+    host_id, epoch, low, done, newest_time_us, replay_until_us = fields
     ranges = tuple([(first, last) for first, last in cast(list[list[int]], done)])
-    return cast(PositionFields, (host_id, epoch, low, ranges, *times))
+    _check_types(int, (host_id, epoch, low, newest_time_us, replay_until_us, *chain(*ranges)))
+    return cast(PositionFields, (host_id, epoch, low, ranges, newest_time_us, replay_until_us))
+
+
+def _check_head(head: BatchHead) -> None:
+    """Everything that readers rely on: damage is found here, or it would look like a defect of theirs."""
+    seqs, lengths = head.seqs, head.frame_bytes
+    _check_types(int, (head.prev_seq, *seqs, *lengths))
+    _check_types(str, (*head.dids, *chain(*head.paths)))
+    if {len(head.kinds), len(lengths), len(head.dids), len(head.paths)} != {len(seqs)}:
+        raise ValueError("its columns differ in length")
+    if not all(map(lt, (-1, head.prev_seq, *seqs), (head.prev_seq, *seqs))) or min(lengths) < 0:
+        raise ValueError("its numbers do not increase")
+
+
+def _check_types(kind: type, values: Sequence[object]) -> None:
+    if not {kind}.issuperset(map(type, values)):
+        raise TypeError(f"a value is no {kind.__name__}")
 
 
 def decode_message(message: bytes) -> Batch:
