@@ -66,7 +66,9 @@ def check_equal(found: Sequence[str], expected: Sequence[str]) -> None:
         return
     missing = Counter(expected) - Counter(found)
     extra = Counter(found) - Counter(expected)
-    first = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected)))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
+    )
     raise AssertionError(
         f"{len(found)} events, {len(expected)} expected; differ from {first} on: {found[first : first + 3]} instead of"
         f" {expected[first : first + 3]}; {missing.total()} missing {list(missing)[:3]}, {extra.total()} too much"
@@ -91,6 +93,7 @@ class Subscriber:
         self._first_cursor = cursor
         self._read_limit_s = read_limit_s
         self._ended = threading.Event()
+        self._reader: FrameReader | None = None
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
         self.events: list[Seen] = []
         self.infos: list[dict[str, Any]] = []
@@ -108,6 +111,8 @@ class Subscriber:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        if self._reader is not None:
+            self._reader.cut()
         self._thread.join(self._read_limit_s + READ_LIMIT_S)
         assert not self._thread.is_alive()
 
@@ -120,6 +125,7 @@ class Subscriber:
             cursor = self.events[-1].seq if self.events else self._first_cursor
             try:
                 with FrameReader(self._ws_url, cursor, timeout_s=self._read_limit_s) as reader:
+                    self._reader = reader
                     self.connections += 1
                     self._read(reader)
             except (OSError, StreamClosed):

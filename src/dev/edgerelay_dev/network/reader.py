@@ -6,6 +6,7 @@ import os
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -65,6 +66,11 @@ class FrameReader:
     def close(self) -> None:
         """Leave."""
         self._socket.close()
+
+    def cut(self) -> None:
+        """End the connection under a `read` that waits in another thread; it raises `StreamClosed`."""
+        with suppress(OSError):  # the peer may have been faster
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         return self

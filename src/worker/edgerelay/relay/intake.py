@@ -11,9 +11,9 @@ newer than the account's last one proves the latter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from edgerelay.atproto.frames import ErrorFrame, Frame, FrameError, decode_frame
+from edgerelay.atproto.frames import MAX_FRAME_BYTES, ErrorFrame, Frame, FrameError, decode_frame
 from edgerelay.atproto.messages import (
     KINDS,
     LEGACY_KINDS,
@@ -30,7 +30,12 @@ from edgerelay.atproto.timestamp import time_us
 from edgerelay.relay.position import Position, Seen
 from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
 
-__all__ = ["Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
+__all__ = ["MAX_RELAYED_BYTES", "Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
+
+
+MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - 8
+"""The largest frame that can be passed on: our number may take eight bytes more than the host's, and a frame beyond the
+limit would cut off every subscriber."""
 
 
 class Candidate:
@@ -123,6 +128,8 @@ class Intake:
         return self._judge(frame, seq)
 
     def _judge(self, frame: Frame, seq: int | None) -> Arrival:
+        if len(frame.raw) > MAX_RELAYED_BYTES:
+            return self._refuse(seq, RejectReason.OVERSIZE_FRAME, f"{len(frame.raw)} bytes and a longer number")
         if frame.kind not in KINDS:
             reason = RejectReason.LEGACY_KIND if frame.kind in LEGACY_KINDS else RejectReason.UNKNOWN_KIND
             return self._refuse(seq, reason, frame.kind[:64])

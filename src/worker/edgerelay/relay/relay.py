@@ -17,14 +17,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, assert_never
 
 from edgerelay.archive.batch import Batch, BatchBuilder
-from edgerelay.atproto.cid import CBOR_PREFIX
 from edgerelay.atproto.frames import ErrorFrame, renumber
-from edgerelay.atproto.messages import Account as AccountMessage
-from edgerelay.atproto.messages import Commit, Message, Sync
-from edgerelay.atproto.tid import tid_to_int
+from edgerelay.atproto.messages import Commit
 from edgerelay.atproto.timestamp import time_us
 from edgerelay.config import Settings
-from edgerelay.relay.accounts import NO_DIGEST, Account, AccountStatus, AccountStore, hash_did
+from edgerelay.relay.accounts import AccountStore
+from edgerelay.relay.book import AccountBook
 from edgerelay.relay.commands import Append, Checkpoint, CloseUpstream, Command, Log, OpenUpstream, SetTimer, Verify
 from edgerelay.relay.events import (
     Event,
@@ -106,7 +104,7 @@ class Relay:
         now_us: int,
     ) -> None:
         self._settings = settings
-        self._accounts = accounts
+        self._book = AccountBook(accounts)
         self._others = tuple([row for row in restored.positions if row.host_id != restored.host_id])
         self.host = self._make_host(restored, random, now_us)
         self.sequencer = Sequencer(restored.last_seq, restored.last_width)
@@ -115,7 +113,6 @@ class Relay:
         self.feed = Feed(list(restored.shards))
         self.counts = RelayCounts()
         self._builder = BatchBuilder(restored.last_seq)
-        self._changed: dict[bytes, Account] = {}
         self._flushed_us = 0
         self._checkpointed_us = now_us
         self._retry_us: dict[PauseReason, int] = {}
@@ -178,12 +175,8 @@ class Relay:
         if not settings.upstream:
             upstream.stop("no UPSTREAM is set", now_us)
         from_live = settings.upstream_start == "live"
-        intake = Intake(position, self._is_news, strict=settings.verify != "lenient", from_live=from_live)
+        intake = Intake(position, self._book.is_news, strict=settings.verify != "lenient", from_live=from_live)
         return Host(settings.upstream, upstream, position, intake, from_live=from_live)
-
-    def _is_news(self, did: str, rev: str) -> bool:
-        account = self._accounts.get(hash_did(did))
-        return account is None or tid_to_int(rev) > account.rev
 
     def _is_current(self, connection: int) -> bool:
         upstream = self.host.upstream
@@ -310,36 +303,13 @@ class Relay:
 
     def _pass_on(self, candidate: Candidate, now_us: int) -> RejectReason | None:
         message = candidate.message
-        account = self._updated(message, candidate.host_id)
-        if account is None:
+        if not self._book.enter(message, candidate.host_id):
             return RejectReason.STALE_REV
         paths = [op.path for op in message.ops] if isinstance(message, Commit) else []
         seq = self.sequencer.assign(len(paths), now_us)
         frame = candidate.frame
         self._builder.add(seq, frame.kind, message.did, paths, renumber(frame, seq))
-        self._accounts.put(account)
-        self._changed[account.did_hash] = account
         return None
-
-    def _updated(self, message: Message, host_id: int) -> Account | None:
-        """The account after this event; None if the event is older than what is known."""
-        key = hash_did(message.did)
-        account = self._accounts.get(key) or Account(key, host_id)
-        match message:
-            case Commit():
-                rev = tid_to_int(message.rev)
-                if rev <= account.rev:
-                    return None
-                commit = message.commit[len(CBOR_PREFIX) :]
-                return account._replace(host_id=host_id, rev=rev, commit=commit, data=NO_DIGEST)
-            case Sync():
-                rev = tid_to_int(message.rev)
-                return None if rev < account.rev else account._replace(host_id=host_id, rev=rev)
-            case AccountMessage():
-                status = AccountStatus.from_message(active=message.active, status=message.status)
-                return account._replace(upstream_active=message.active, upstream_status=status)
-            case _:
-                return account
 
     # --- what follows from time -----------------------------------------------------------------------------------
 
@@ -353,9 +323,7 @@ class Relay:
         self._set_timer(commands)
 
     def _flush(self, now_us: int, commands: list[Command]) -> None:
-        accounts = b"".join([account.encode() for account in self._changed.values()])
-        batch = self._builder.build([self.host.position.row()], accounts)
-        self._changed.clear()
+        batch = self._builder.build([self.host.position.row()], self._book.take_changes())
         self._flushed_us = now_us
         self.counts.flushes += 1
         self.counts.events += len(batch.head.seqs)
@@ -375,10 +343,10 @@ class Relay:
         self._clock_alerted = is_behind
 
     def _checkpoint_due(self, now_us: int) -> bool:
-        if len(self._builder) or self.last_seq <= self._accounts.checkpoint_seq:
+        if len(self._builder) or self.last_seq <= self._book.store.checkpoint_seq:
             return False
         aged_us = now_us - self._checkpointed_us
-        return aged_us >= self._settings.checkpoint_s * _US or self._accounts.checkpoint_due
+        return aged_us >= self._settings.checkpoint_s * _US or self._book.store.checkpoint_due
 
     def _checkpoint(self, now_us: int, commands: list[Command]) -> None:
         self._checkpointed_us = now_us
