@@ -146,7 +146,6 @@ class TestRight:
         assert isinstance(sync, Sync)
         assert (len(sync.blocks), sync.seq) == (MAX_SYNC_BLOCKS_BYTES, 1)
 
-
     @pytest.mark.parametrize("handle", ["", "alice", "handle.invalid", "no handle at all"])
     def test_a_handle_may_be_any_text(self, handle: str) -> None:
         assert parse_message("#identity", {**BODIES["#identity"], "handle": handle}).did == DID

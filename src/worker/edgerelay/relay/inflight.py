@@ -21,17 +21,23 @@ class InFlight:
         self.size_bytes = 0
 
     def begin(self, candidate: Candidate) -> None:
-        """An event was handed to verification."""
+        """An event is about to be handed to verification."""
+        candidate.awaited_by = self
         self._queues.setdefault(candidate.message.did, []).append(candidate)
         self.count += 1
         self.size_bytes += candidate.size_bytes
 
     def complete(self, candidate: Candidate) -> list[Candidate]:
-        """An event has its verdict. Returns the events of its account that may leave now, oldest first."""
-        queue = self._queues.get(candidate.message.did)
-        if queue is None or candidate.verdict is None or candidate.complete:
+        """An event has its verdict. Returns the events of its account that may leave now, oldest first.
+
+        None if the event began elsewhere: before the storage failed, say. It will be read again.
+        """
+        if candidate.awaited_by is not self:
+            return []
+        if candidate.verdict is None or candidate.complete:
             raise InvariantError("a verdict for an event that does not await one")
         candidate.complete = True
+        queue = self._queues[candidate.message.did]
         ready = 0
         while ready < len(queue) and queue[ready].complete:
             ready += 1

@@ -41,7 +41,7 @@ limit would cut off every subscriber."""
 class Candidate:
     """An event that awaits its verdict."""
 
-    __slots__ = ("complete", "epoch", "frame", "host_id", "message", "verdict")
+    __slots__ = ("awaited_by", "complete", "epoch", "frame", "host_id", "message", "verdict")
 
     def __init__(self, host_id: int, epoch: int, frame: Frame, message: Message) -> None:
         self.host_id = host_id
@@ -50,6 +50,9 @@ class Candidate:
         self.message = message
         self.verdict: RejectReason | bool | None = None
         """None until verified; then True, or the reason for which the event is refused."""
+
+        self.awaited_by: object = None
+        """The flight that it is part of."""
 
         self.complete = False
         """The verdict has been taken note of, in the order in which verdicts were delivered."""

@@ -59,7 +59,5 @@ class Ring(Generic[B]):
         """
         if not self._batches or cursor <= self._batches[0].head.prev_seq:
             return None
-        for batch in reversed(self._batches):
-            if batch.head.prev_seq < cursor:
-                return batch if cursor <= batch.head.last_seq else None
-        return None
+        holder = next(batch for batch in reversed(self._batches) if batch.head.prev_seq < cursor)
+        return holder if cursor <= holder.head.last_seq else None

@@ -1,0 +1,40 @@
+"""Reasons: a closed list, counted from zero. What provokes each one is in test_relay.py."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from types import ModuleType
+
+from edgerelay.atproto import frames, messages
+from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectCounts, RejectReason
+
+
+def test_every_reason_is_a_series_from_the_start() -> None:
+    counts = RejectCounts()
+    assert dict(counts) == dict.fromkeys(RejectReason, 0)
+    assert counts.total == 0
+
+
+def test_counts() -> None:
+    counts = RejectCounts()
+    for reason in (RejectReason.SEQ_ORDER, RejectReason.SEQ_ORDER, RejectReason.TEXT_FRAME):
+        counts.add(reason)
+    assert {reason: count for reason, count in counts if count} == {"seq_order": 2, "text_frame": 1}
+    assert counts.total == 3
+
+
+def test_every_code_of_an_error_has_its_reason() -> None:
+    """Codes are written where they are raised; each must be known here, and nothing else."""
+    assert set(FRAME_REASONS) == _codes(frames, "FrameError")
+    assert set(MESSAGE_REASONS) == _codes(messages, "MessageError")
+
+
+def _codes(module: ModuleType, error: str) -> set[str]:
+    """The first arguments with which a module makes an error, where they are written out."""
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call)]
+    firsts = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == error]
+    written = [[each.body, each.orelse] if isinstance(each, ast.IfExp) else [each] for each in firsts]
+    return {
+        each.value for some in written for each in some if isinstance(each, ast.Constant) and type(each.value) is str
+    }
