@@ -9,12 +9,16 @@ It does not know what an event is; it sees numbers only.
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import deque
+from bisect import bisect_left, bisect_right
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from edgerelay.atproto.frames import MAX_SEQ
 
 __all__ = ["Position", "PositionRow", "Seen"]
+
+_NOTHING: Final = (1, 0)
+"""An empty run."""
 
 
 class Seen(Enum):
@@ -43,7 +47,11 @@ class PositionRow(NamedTuple):
 
 
 class Position:
-    """The position of one host."""
+    """The position of one host.
+
+    What it keeps is bounded by the events that are not finished, however many finish while one of them waits: behind
+    each of those stands one run of finished numbers, at most.
+    """
 
     def __init__(self, row: PositionRow) -> None:
         self.host_id = row.host_id
@@ -51,24 +59,29 @@ class Position:
         self.low = row.low
         self.newest_time_us = row.newest_time_us
         self.replay_until_us = row.replay_until_us
-        self._stored = deque(row.done)
-        self._received: deque[int] = deque()
-        self._known: dict[int, bool] = {}
-        """Received numbers above `low`, and whether each is finished."""
+        self._stored = list(row.done)
+        self._newest = row.low
+        self._pending: list[int] = []
+        """Received numbers that are not finished, in ascending order."""
+
+        self._runs: dict[int, tuple[int, int]] = {}
+        """By pending number: the finished ones between it and the next, from the first to the last."""
 
     @property
     def untouched(self) -> bool:
         """No event of this host was ever received."""
-        return self.epoch == 0 and self.low == 0 and not self._received and not self._stored
+        return self.epoch == 0 and self.low == 0 and not self._pending and not self._stored
 
     def seen(self, seq: int) -> Seen:
         """Tell what is known of a number, without changing anything."""
         if seq <= self.low:
             return Seen.BELOW
-        finished = self._known.get(seq)
-        if finished is not None:
-            return Seen.DONE if finished else Seen.PENDING
-        return Seen.DONE if any(first <= seq <= last for first, last in self._stored) else Seen.NEW
+        index = bisect_right(self._pending, seq)
+        before = self._pending[index - 1] if index else 0
+        if before == seq:
+            return Seen.PENDING
+        first, last = self._runs.get(before, _NOTHING)
+        return Seen.DONE if first <= seq <= last or self._is_stored(seq) else Seen.NEW
 
     def start_before(self, seq: int) -> None:
         """The first event ever of a host that is read from its live edge: what came before it is not wanted."""
@@ -77,28 +90,34 @@ class Position:
 
     def receive(self, seq: int) -> None:
         """A new event begins: `low` stays below it until it is finished."""
-        self._note(seq, finished=False)
+        index = bisect_right(self._pending, seq)
+        self._pending.insert(index, seq)
+        self._newest = max(self._newest, seq)
+        run = self._runs.get(self._pending[index - 1]) if index else None
+        if run is not None and run[0] > seq:
+            self._runs[seq] = self._runs.pop(self._pending[index - 1])
 
     def pass_over(self, seq: int) -> None:
         """An event needs nothing more, now or because it was finished before a restart."""
-        if seq not in self._known:
-            self._note(seq, finished=True)
-            self._advance()
+        if self.seen(seq) in (Seen.NEW, Seen.DONE):
+            self._newest = max(self._newest, seq)
+            self._add_run(bisect_right(self._pending, seq), (seq, seq))
 
     def finish(self, seq: int) -> None:
         """A received event was sequenced or refused."""
-        if seq in self._known:
-            self._known[seq] = True
-            self._advance()
+        index = bisect_left(self._pending, seq)
+        if self._pending[index : index + 1] == [seq]:
+            del self._pending[index]
+            self._add_run(index, (seq, self._runs.pop(seq, (seq, seq))[1]))
 
     def restart(self) -> None:
         """The host starts its numbers anew: nothing of the former epoch is waited for."""
         self.epoch += 1
-        self.low = 0
+        self.low = self._newest = 0
         self.replay_until_us = self.newest_time_us
         self._stored.clear()
-        self._received.clear()
-        self._known.clear()
+        self._pending.clear()
+        self._runs.clear()
 
     def heard_of(self, time_us: int) -> None:
         """Events now carry this `time`."""
@@ -108,36 +127,23 @@ class Position:
 
     def row(self) -> PositionRow:
         """The position to store."""
+        runs = [self._runs[seq] for seq in self._pending if seq in self._runs]
+        later = [(max(first, self._newest + 1), last) for first, last in self._stored if last > self._newest]
         return PositionRow(
-            self.host_id, self.epoch, self.low, self._ranges(), self.newest_time_us, self.replay_until_us
+            self.host_id, self.epoch, self.low, (*runs, *later), self.newest_time_us, self.replay_until_us
         )
 
-    def _note(self, seq: int, *, finished: bool) -> None:
-        if self._received and seq < self._received[-1]:
-            insort(self._received, seq)
+    def _is_stored(self, seq: int) -> bool:
+        index = bisect_right(self._stored, (seq, MAX_SEQ))
+        return index > 0 and seq <= self._stored[index - 1][1]
+
+    def _add_run(self, index: int, run: tuple[int, int]) -> None:
+        """Finished numbers between two neighbours in `_pending`, of which the latter has this index."""
+        if index == 0:
+            self.low = max(self.low, run[1])
+            while self._stored and self._stored[0][1] <= self.low:
+                del self._stored[0]
         else:
-            self._received.append(seq)
-        self._known[seq] = finished
-
-    def _advance(self) -> None:
-        while self._received and self._known[self._received[0]]:
-            self.low = self._received.popleft()
-            del self._known[self.low]
-        while self._stored and self._stored[0][1] <= self.low:
-            self._stored.popleft()
-
-    def _ranges(self) -> tuple[tuple[int, int], ...]:
-        """Runs of finished numbers, received since the start or stored before it."""
-        ranges: list[tuple[int, int]] = []
-        run: tuple[int, int] | None = None
-        for seq in self._received:
-            if not self._known[seq]:
-                run = None
-            elif run is None:
-                run = (seq, seq)
-                ranges.append(run)
-            else:
-                run = ranges[-1] = (run[0], seq)
-        newest = self._received[-1] if self._received else self.low
-        ranges.extend((max(first, newest + 1), last) for first, last in self._stored if last > newest)
-        return tuple(ranges)
+            before = self._pending[index - 1]
+            first, last = self._runs.get(before, run)
+            self._runs[before] = (min(first, run[0]), max(last, run[1]))
