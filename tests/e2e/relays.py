@@ -23,8 +23,8 @@ Json = dict[str, Any]
 class Relay(RelayProcess):
     """A relay with the endpoints that tests use."""
 
-    def __init__(self, state_dir: Path, settings: Mapping[str, str]) -> None:
-        super().__init__(state_dir, vars={"REHEARSAL": "on", **settings})
+    def __init__(self, state_dir: Path, settings: Mapping[str, str], log_path: Path | None = None) -> None:
+        super().__init__(state_dir, vars={"REHEARSAL": "on", **settings}, log_path=log_path)
 
     @property
     def ws_url(self) -> str:

@@ -23,6 +23,7 @@ from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.upstream import UpstreamSockets
+from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.relay.events import Event, ShardAsked, TimePassed
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
@@ -52,7 +53,6 @@ class RelayState(DurableObject):
         self._clock = make_clock(self._settings)
         raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
         self._storage = raw.storage
-        self._rearm()
         self._sql = DurableSql(raw)
         self._log = JsonLog("relay", self._settings.log_level)
         self._flush_ms: list[float] = []
@@ -69,7 +69,14 @@ class RelayState(DurableObject):
             clock=self._clock,
             random=random.random,
         )
-        self._node = Node(self._settings, self._sql, ports)
+        self._refusal = ""
+        try:
+            self._node = Node(self._settings, self._sql, ports)
+        except EdgeRelayError as error:
+            self._refusal = f"{type(error).__name__}: {error}"
+            self._log.write("error", "refused_to_start", {"problem": self._refusal})
+            return
+        self._rearm()
         self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, str(uuid.uuid4()), self._clock())
         self._deliver(TimePassed())
 
@@ -95,29 +102,39 @@ class RelayState(DurableObject):
 
         self._storage.sync().then(create_once_callable(durable))
 
+    def _check(self) -> None:
+        if self._refusal:
+            raise InvariantError(self._refusal)
+
     def _rearm(self) -> None:
         """The promise is not awaited: the platform holds back whatever depends on it."""
         self._storage.setAlarm(js.Date.now() + self._settings.alarm_s * 1_000)
 
     async def alarm(self, *_: Any) -> None:
         """The watchdog. Re-arms first, so that nothing that fails afterwards can end it."""
-        self._rearm()
-        self._deliver(TimePassed())
+        if not self._refusal:
+            self._rearm()
+            self._deliver(TimePassed())
 
     async def poke(self) -> None:
         """Be alive."""
-        self._deliver(TimePassed())
+        if not self._refusal:
+            self._deliver(TimePassed())
 
     async def snapshot(self) -> str:
-        """The published snapshot, as JSON."""
+        """The published snapshot, as JSON; or why there is none."""
+        if self._refusal:
+            return json.dumps({"refusal": self._refusal})
         return json.dumps(self._snapshots.take(self._clock(), self._flush_ms))
 
     async def join(self, shard: str, region: str) -> None:
         """A shard has readers and wants the feed."""
+        self._check()
         self._deliver(ShardAsked(shard, region))
 
     async def read(self, cursor: int) -> bytes:
         """For readers that are behind: what is forgotten (8 bytes), then the batch at the cursor, if there is one."""
+        self._check()
         batch, missing_up_to = self._node.read(int(cursor))
         prefix = missing_up_to.to_bytes(_FORGOTTEN_BYTES, "big")
         return prefix if batch is None else prefix + batch.message()

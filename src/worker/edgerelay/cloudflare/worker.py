@@ -21,7 +21,7 @@ from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
-from edgerelay.errors import SettingsError
+from edgerelay.errors import InvariantError, SettingsError
 
 __all__ = ["Default"]
 
@@ -63,8 +63,7 @@ class Default(WorkerEntrypoint):
         subscription = parse_subscription(asked)
         if not isinstance(subscription, Subscription):
             return to_response(finish(asked, subscription))
-        address = asked.headers.get("cf-connecting-ip", "")
-        if not (await self.env.CONNECT_LIMIT.limit({"key": address})).success:
+        if not await self._is_allowed(asked):
             refusal = error_response(asked, 429, "RateLimitExceeded", "too many connections", {"retry-after": "60"})
             return to_response(finish(asked, refusal))
         forwarded = js.Request.new(request)
@@ -77,23 +76,38 @@ class Default(WorkerEntrypoint):
             refusal = error_response(asked, 503, "ShardUnavailable", "try again", {"retry-after": "5"})
             return to_response(finish(asked, refusal))
 
+    async def _is_allowed(self, asked: Request) -> bool:
+        """Ask the rate limit; one that is out of order limits nobody."""
+        try:
+            return bool(
+                (await self.env.CONNECT_LIMIT.limit({"key": asked.headers.get("cf-connecting-ip", "")})).success
+            )
+        except (JsException, OSError) as error:
+            JsonLog("worker", "error").write("error", "rate_limit", {"problem": str(error)[:200], "request": asked.id})
+            return True
+
     async def _answer(self, asked: Request) -> Response:
         route = find_route(asked)
         if isinstance(route, Response):
             return route
         try:
             return route(await self._snapshot())
-        except (JsException, OSError) as error:
+        except (JsException, OSError, InvariantError) as error:
             JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500], "request": asked.id})
             return error_response(asked, 503, "RelayStateUnavailable", str(error)[:200])
 
     async def _snapshot(self) -> Snapshot:
         if not _cached or js.Date.now() - _cached[0][0] > SNAPSHOT_MS:
-            snapshot: Snapshot = json.loads(await self._relay().snapshot())
+            snapshot = json.loads(await self._relay().snapshot())
+            if "refusal" in snapshot:
+                raise InvariantError(snapshot["refusal"])
             _cached[:] = [(js.Date.now(), snapshot)]
         return _cached[0][1]
 
     async def _rehearse(self, asked: Request) -> Response:
         arguments = asked.parameters("argument") or [""]
-        answer = await self._relay().rehearse(asked.path.removeprefix("/rehearsal/"), arguments[0])
+        try:
+            answer = await self._relay().rehearse(asked.path.removeprefix("/rehearsal/"), arguments[0])
+        except JsException as error:  # the object ended, which may be what was asked for
+            answer = str(error)[:200]
         return Response(200, str(answer).encode())
