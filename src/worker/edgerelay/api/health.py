@@ -21,10 +21,9 @@ def problems(snapshot: Snapshot) -> list[str]:
     """Everything that is wrong now."""
     upstream = snapshot["upstream"]
     found = [f"paused: {reason}" for reason in upstream["pauses"]]
-    away_us = snapshot["now_us"] - upstream["since_us"]
     if upstream["state"] == "stopped" and upstream["url"]:
         found.append(f"stopped: {upstream['last_problem']}")
-    elif upstream["state"] in ("backing_off", "connecting", "disconnected") and away_us > AWAY_US:
+    elif upstream["state"] in ("backing_off", "connecting", "disconnected") and upstream["away_us"] > AWAY_US:
         found.append(f"upstream {upstream['state']}: {upstream['last_problem']}")
     return found
 

@@ -17,6 +17,9 @@ class UpstreamReport(TypedDict):
     kind: str
     state: str
     since_us: int
+    away_us: int
+    """How long there has been no connection that lived; 0 while there is one."""
+
     pauses: list[str]
     last_problem: str
     connection: int

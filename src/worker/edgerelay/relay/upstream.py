@@ -9,7 +9,7 @@
 
 Rules:
 1. Every connection has a number; what arrives under an older one is ignored.
-2. A pause has reasons, and lasts until each of them is gone.
+2. A pause has reasons, and lasts until each of them is gone, whatever happens to the socket meanwhile.
 3. Pauses between attempts grow by a factor of two with jitter up to a cap, and start small again only after a
    connection has lived for a healthy time: a host that accepts and closes at once is not healthy.
 4. A socket that is silent for too long is replaced. It may be dead without a close event, and connecting anew at the
@@ -89,6 +89,7 @@ class Upstream:
         self.state = UpstreamState.DISCONNECTED
         self.since_us = now_us
         self.last_problem = ""
+        self._away_since_us = now_us
 
     @property
     def pauses(self) -> tuple[PauseReason, ...]:
@@ -99,6 +100,17 @@ class Upstream:
     def is_open(self) -> bool:
         """There is a socket, or one is being opened."""
         return self.state in (UpstreamState.CONNECTING, UpstreamState.LIVE)
+
+    def away_us(self, now_us: int) -> int:
+        """How long there has been no connection that lived for a healthy time; 0 while there is one of any age."""
+        return 0 if self.state is UpstreamState.LIVE else now_us - self._away_since_us
+
+    def shift_clock(self, by_us: int) -> None:
+        """The clock was set: what is due, or was heard, is so many microseconds later by it."""
+        self._due_us += by_us
+        self._heard_us += by_us
+        self._away_since_us += by_us
+        self.since_us += by_us
 
     def wake_us(self) -> int | None:
         """When the passing of time alone will matter; None if never."""
@@ -141,8 +153,7 @@ class Upstream:
 
     def lost(self, problem: str, now_us: int, *, retry_after_s: int = 0) -> None:
         """The socket closed, or could not be opened. `retry_after_s` is the least pause that the host asked for."""
-        lived_us = now_us - self.since_us if self.state is UpstreamState.LIVE else 0
-        self._failures = 0 if lived_us >= self._policy.healthy_s * _US else self._failures
+        self._failures = 0 if self._is_healthy(now_us) else self._failures
         self.last_problem = problem
         self._due_us = now_us + max(self._backoff_us(), retry_after_s * _US)
         self._failures += 1
@@ -164,7 +175,7 @@ class Upstream:
         """A reason to pause is gone."""
         self._pauses.discard(reason)
         if not self._pauses and self.state is UpstreamState.PAUSED:
-            self._due_us = now_us
+            self._due_us = max(now_us, self._due_us)
             self._enter(UpstreamState.DISCONNECTED, now_us)
 
     def stop(self, problem: str, now_us: int) -> None:
@@ -177,7 +188,14 @@ class Upstream:
         pause_s = min(self._policy.backoff_cap_s, BACKOFF_BASE_S * 2 ** min(self._failures, BACKOFF_DOUBLINGS))
         return int(pause_s * _US * (0.5 + self._random() / 2))
 
+    def _is_healthy(self, now_us: int) -> bool:
+        return self.state is UpstreamState.LIVE and now_us - self.since_us >= self._policy.healthy_s * _US
+
     def _enter(self, state: UpstreamState, now_us: int) -> None:
+        if self._pauses and state is not UpstreamState.STOPPED:
+            state = UpstreamState.PAUSED
+        if self._is_healthy(now_us):
+            self._away_since_us = now_us
         if state is not self.state:
             self.state = state
             self.since_us = now_us

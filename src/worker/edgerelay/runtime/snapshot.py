@@ -62,6 +62,7 @@ class SnapshotTaker:
             kind=host.kind,
             state=upstream.state,
             since_us=upstream.since_us,
+            away_us=upstream.away_us(now_us),
             pauses=list(upstream.pauses),
             last_problem=upstream.last_problem,
             connection=upstream.connection,
