@@ -39,7 +39,7 @@ from edgerelay.relay.shard import (
     ShardPolicy,
 )
 
-__all__ = ["SubscriberShard"]
+__all__ = ["Buffered", "SubscriberShard"]
 
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
