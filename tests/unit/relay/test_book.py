@@ -1,104 +1,98 @@
-"""The account book: order of revs, what events change, what a batch carries."""
+"""The account book: what each event does to its account, and what comes too late."""
 
 from __future__ import annotations
 
 from edgerelay.archive.account_run import RECORD_BYTES
-from edgerelay.atproto.cid import cid_for_cbor
-from edgerelay.atproto.messages import Account as AccountMessage
-from edgerelay.atproto.messages import Commit, Identity, Sync
-from edgerelay.atproto.tid import tid_to_int
-from edgerelay.relay.accounts import Account, AccountStatus, MemoryAccounts, hash_did
+from edgerelay.atproto.messages import Message, parse_message
+from edgerelay.relay.accounts import NO_DIGEST, Account, AccountStatus, MemoryAccounts, hash_did
 from edgerelay.relay.book import AccountBook
 from tests.oracle import frames
 
 DID, OTHER = frames.did(1), frames.did(2)
-OLD, NOW, NEW = frames.tid(2**60), frames.tid(2**60 + 1), frames.tid(2**60 + 2)
-TIME = frames.datetime_text(frames.NOW_US)
-CID = cid_for_cbor(b"commit")
-HOST = 3
+KEY = hash_did(DID)
 
 
-def commit(rev: str, did: str = DID) -> Commit:
-    return Commit(1, did, rev, None, CID, b"", (), None, TIME)
+def message(raw: bytes) -> Message:
+    header, body = frames.parts(raw)
+    return parse_message(header["t"], body)
 
 
-def sync(rev: str) -> Sync:
-    return Sync(1, DID, rev, b"", TIME)
+def commit(rev: int, did: str = DID) -> Message:
+    return message(frames.commit(1, did, frames.tid(rev)))
 
 
-def make_book() -> AccountBook:
+def sync(rev: int) -> Message:
+    return message(frames.sync(1, DID, frames.tid(rev)))
+
+
+def digest(rev: int) -> bytes:
+    link: bytes = frames.link(f"{DID} {frames.tid(rev)}".encode()).value
+    return link[-32:]
+
+
+def book() -> AccountBook:
     return AccountBook(MemoryAccounts())
 
 
-class TestRevs:
+def account(made: AccountBook) -> Account:
+    found = made.store.get(KEY)
+    assert found is not None
+    return found
+
+
+class TestOrder:
     def test_a_commit_must_be_newer(self) -> None:
-        book = make_book()
-        assert book.enter(commit(NOW), HOST)
-        assert not book.enter(commit(NOW), HOST)
-        assert not book.enter(commit(OLD), HOST)
-        assert book.enter(commit(NEW), HOST)
+        made = book()
+        assert [made.enter(commit(rev), 1) for rev in (5, 5, 4, 6)] == [True, False, False, True]
+        assert (account(made).rev, account(made).commit) == (6, digest(6))
 
-    def test_a_sync_may_repeat_the_rev_but_not_go_back(self) -> None:
-        book = make_book()
-        assert book.enter(commit(NOW), HOST)
-        assert book.enter(sync(NOW), HOST)
-        assert not book.enter(sync(OLD), HOST)
-        assert book.enter(sync(NEW), HOST)
-        assert not book.enter(commit(NEW), HOST)
+    def test_a_sync_may_repeat_the_rev_of_the_commit_before_it(self) -> None:
+        made = book()
+        assert [made.enter(each, 1) for each in (commit(5), sync(5), sync(5), sync(4))] == [True, True, True, False]
+        assert (account(made).rev, account(made).commit) == (5, digest(5))
 
-    def test_accounts_are_apart(self) -> None:
-        book = make_book()
-        assert book.enter(commit(NEW), HOST)
-        assert book.enter(commit(OLD, OTHER), HOST)
+    def test_a_newer_sync_leaves_nothing_of_the_commit_before_it(self) -> None:
+        made = book()
+        made.enter(commit(5), 1)
+        assert made.enter(sync(6), 2)
+        assert account(made) == Account(KEY, 2, 6, NO_DIGEST, NO_DIGEST)
+        assert [made.enter(commit(rev), 2) for rev in (6, 7)] == [False, True]
 
-    def test_news(self) -> None:
-        book = make_book()
-        assert book.is_news(DID, OLD)
-        book.enter(commit(NOW), HOST)
-        assert not book.is_news(DID, OLD)
-        assert not book.is_news(DID, NOW)
-        assert book.is_news(DID, NEW)
+    def test_what_is_news(self) -> None:
+        made = book()
+        made.enter(commit(5), 1)
+        assert [made.is_news(DID, frames.tid(rev)) for rev in (4, 5, 6)] == [False, False, True]
+        assert made.is_news(OTHER, frames.tid(1))
 
-
-class TestWhatIsKept:
-    def test_a_commit(self) -> None:
-        book = make_book()
-        book.enter(commit(NOW), HOST)
-        account = book.store.get(hash_did(DID))
-        assert account == Account(hash_did(DID), HOST, tid_to_int(NOW), CID[4:])
-
-    def test_a_status_leaves_the_rest(self) -> None:
-        book = make_book()
-        book.enter(commit(NOW), HOST)
-        assert book.enter(AccountMessage(2, DID, False, "deactivated", TIME), HOST)
-        account = book.store.get(hash_did(DID))
-        assert account is not None
-        assert (account.rev, account.upstream_active) == (tid_to_int(NOW), False)
-        assert account.upstream_status is AccountStatus.DEACTIVATED
-
-    def test_an_identity_makes_the_account_known(self) -> None:
-        book = make_book()
-        assert book.enter(Identity(1, DID, None, TIME), HOST)
-        assert book.store.get(hash_did(DID)) == Account(hash_did(DID), HOST)
+    def test_what_comes_too_late_changes_nothing(self) -> None:
+        made = book()
+        made.enter(commit(5), 1)
+        made.take_changes()
+        for each in (commit(5), sync(4)):
+            assert not made.enter(each, 9)
+        assert (made.take_changes(), account(made).host_id) == (b"", 1)
 
 
-class TestChanges:
-    def test_each_account_once_as_it_is_last(self) -> None:
-        book = make_book()
-        book.enter(commit(OLD), HOST)
-        book.enter(commit(NOW), HOST)
-        book.enter(commit(NEW, OTHER), HOST)
-        records = book.take_changes()
-        found = [Account.decode(records[at : at + RECORD_BYTES]) for at in range(0, len(records), RECORD_BYTES)]
-        assert [(x.did_hash, x.rev) for x in found] == [
-            (hash_did(DID), tid_to_int(NOW)),
-            (hash_did(OTHER), tid_to_int(NEW)),
-        ]
-        assert book.take_changes() == b""
+class TestStatus:
+    def test_an_account_message_says_what_the_host_says(self) -> None:
+        made = book()
+        assert made.enter(message(frames.account(1, DID, active=False, status="takendown")), 1)
+        assert (account(made).upstream_active, account(made).upstream_status) == (False, AccountStatus.TAKENDOWN)
+        assert made.enter(message(frames.account(1, DID)), 1)
+        assert (account(made).upstream_active, account(made).upstream_status) == (True, AccountStatus.ACTIVE)
 
-    def test_what_is_refused_changes_nothing(self) -> None:
-        book = make_book()
-        book.enter(commit(NEW), HOST)
-        book.take_changes()
-        book.enter(commit(OLD), HOST)
-        assert book.take_changes() == b""
+    def test_an_identity_makes_an_account_known(self) -> None:
+        made = book()
+        assert made.enter(message(frames.identity(1, DID)), 3)
+        assert account(made) == Account(KEY, 3)
+
+
+def test_changes_are_taken_once_and_only_the_latest_of_an_account() -> None:
+    made = book()
+    for each in (commit(5), commit(6), commit(9, OTHER)):
+        made.enter(each, 1)
+    assert made.changes_bytes == 2 * RECORD_BYTES
+    records = made.take_changes()
+    taken = [Account.decode(records[start : start + RECORD_BYTES]) for start in range(0, len(records), RECORD_BYTES)]
+    assert [(each.did_hash, each.rev) for each in taken] == [(KEY, 6), (hash_did(OTHER), 9)]
+    assert (made.changes_bytes, made.take_changes()) == (0, b"")

@@ -88,6 +88,12 @@ class Feed:
                 commands.append(DialShard(link.name, link.region))
         return commands
 
+    def shift_clock(self, by_us: int) -> None:
+        """The clock was set: what is due, or was heard, is so many microseconds later by it."""
+        for link in self._links.values():
+            link.due_us += by_us
+            link.heard_us += by_us
+
     def wake_us(self) -> int | None:
         """When `dial_due` will next have something to do."""
         return min((link.due_us for link in self._links.values() if link.state is LinkState.WAITING), default=None)

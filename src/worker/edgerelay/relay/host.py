@@ -53,6 +53,9 @@ class Host:
         self.counts = HostCounts()
         self.rejects = RejectCounts()
         self.rejects_latest: tuple[RejectReason, str] | None = None
+        self.asked_cursor: int | None = None
+        """What the present connection was opened with."""
+
         self._intake = intake
         self._from_live = from_live
 
@@ -60,6 +63,11 @@ class Host:
     def cursor(self) -> int | None:
         """Where to read on; None for the live edge of a host that was never read."""
         return None if self._from_live and self.position.untouched else self.position.low
+
+    def connecting(self, now_us: int) -> tuple[int, int | None]:
+        """An attempt begins. Returns the connection's number and cursor."""
+        self.asked_cursor = self.cursor
+        return self.upstream.connecting(now_us), self.asked_cursor
 
     def opened(self, now_us: int) -> None:
         """The socket is open."""

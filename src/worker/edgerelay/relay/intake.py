@@ -5,7 +5,8 @@ the question whether a frame was seen before. It neither sequences nor looks int
 
 A frame at or below the position right after a connect is not dropped blind. Hosts differ by one in what a cursor
 includes, so it may be a plain repeat; or the host lost its numbers and counts anew, so that it is news. A `rev` that is
-newer than the account's last one proves the latter.
+newer than the account's last one proves the latter. At the position itself that is not enough: what is repeated there
+may have been refused, or lie before the first event that was wanted, and its `time` must be newer too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from edgerelay.atproto.frames import MAX_FRAME_BYTES, ErrorFrame, Frame, FrameError, decode_frame
+from edgerelay.atproto.frames import MAX_FRAME_BYTES, MAX_GROWTH_BYTES, ErrorFrame, Frame, FrameError, decode_frame
 from edgerelay.atproto.messages import (
     KINDS,
     LEGACY_KINDS,
@@ -33,9 +34,9 @@ from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
 __all__ = ["MAX_RELAYED_BYTES", "Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
 
 
-MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - 8
-"""The largest frame that can be passed on: our number may take eight bytes more than the host's, and a frame beyond the
-limit would cut off every subscriber."""
+MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - MAX_GROWTH_BYTES
+"""The largest frame that can be passed on: it takes our number, and a frame beyond the limit would cut off every
+subscriber."""
 
 
 class Candidate:
@@ -104,7 +105,6 @@ class Intake:
         self._strict = strict
         self._from_live = from_live
         self._last_seq = 0
-        self._last_refused = 0
 
     def connected(self) -> None:
         """A new socket is open: its numbers may begin anywhere."""
@@ -147,7 +147,6 @@ class Intake:
             if self._position.seen(seq) is not Seen.NEW:
                 return Repeat(seq)
             self._position.pass_over(seq)
-            self._last_refused = seq
         return Refused(reason, detail)
 
     def _compare(self, frame: Frame, message: Message) -> Candidate | Repeat | ResetProven:
@@ -159,18 +158,22 @@ class Intake:
                     return Repeat(seq)
                 position.receive(seq)
                 return Candidate(position.host_id, position.epoch, frame, message)
-            case Seen.BELOW if seq != self._last_refused and self._proves_reset(message):
+            case Seen.BELOW if self._proves_reset(message):
                 return ResetProven(seq)
             case Seen.DONE:
                 position.pass_over(seq)
         return Repeat(seq)
 
     def _proves_reset(self, message: Message) -> bool:
-        return isinstance(message, Commit | Sync) and self._is_news(message.did, message.rev)
+        if not isinstance(message, Commit | Sync) or not self._is_news(message.did, message.rev):
+            return False
+        return message.seq < self._position.low or time_us(message.time) > self._position.newest_time_us
 
     def _is_replayed(self, message: Message) -> bool:
-        """Events without a `rev`, read again after a reset, are told by their time alone."""
-        position = self._position
-        if not position.replay_until_us or isinstance(message, Commit | Sync):
+        """Read again after a reset, events that no `rev` tells from news are told by their time alone."""
+        replay_until_us = self._position.replay_until_us
+        if not replay_until_us or isinstance(message, Commit):
             return False
-        return time_us(message.time) <= position.replay_until_us
+        if isinstance(message, Sync) and self._is_news(message.did, message.rev):
+            return False
+        return time_us(message.time) <= replay_until_us

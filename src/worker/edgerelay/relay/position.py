@@ -40,7 +40,8 @@ class PositionRow(NamedTuple):
     done: tuple[tuple[int, int], ...]
     """Finished numbers above `low`, as inclusive ranges in ascending order."""
     newest_time_us: int
-    """The latest `time` that the host put on an event, unix microseconds; 0 if it never sent one."""
+    """The latest `time` on an event of the host when last everything received was finished, unix microseconds; 0 if
+    there was none."""
 
     replay_until_us: int
     """After a reset: the latest `time` before it. Events up to then may be repeats. 0 when that is past."""
@@ -58,7 +59,10 @@ class Position:
         self.epoch = row.epoch
         self.low = row.low
         self.newest_time_us = row.newest_time_us
+        """The latest `time` on an event, finished or not."""
+
         self.replay_until_us = row.replay_until_us
+        self._finished_time_us = row.newest_time_us
         self._stored = list(row.done)
         self._newest = row.low
         self._pending: list[int] = []
@@ -114,7 +118,7 @@ class Position:
         """The host starts its numbers anew: nothing of the former epoch is waited for."""
         self.epoch += 1
         self.low = self._newest = 0
-        self.replay_until_us = self.newest_time_us
+        self.replay_until_us = self._finished_time_us
         self._stored.clear()
         self._pending.clear()
         self._runs.clear()
@@ -130,7 +134,7 @@ class Position:
         runs = [self._runs[seq] for seq in self._pending if seq in self._runs]
         later = [(max(first, self._newest + 1), last) for first, last in self._stored if last > self._newest]
         return PositionRow(
-            self.host_id, self.epoch, self.low, (*runs, *later), self.newest_time_us, self.replay_until_us
+            self.host_id, self.epoch, self.low, (*runs, *later), self._finished_time_us, self.replay_until_us
         )
 
     def _is_stored(self, seq: int) -> bool:
@@ -141,6 +145,8 @@ class Position:
         """Finished numbers between two neighbours in `_pending`, of which the latter has this index."""
         if index == 0:
             self.low = max(self.low, run[1])
+            if not self._pending:
+                self._finished_time_us = self.newest_time_us
             while self._stored and self._stored[0][1] <= self.low:
                 del self._stored[0]
         else:

@@ -117,6 +117,7 @@ class Relay:
         self._checkpointed_us = now_us
         self._retry_us: dict[PauseReason, int] = {}
         self._timer_us = 0
+        self._now_us = now_us
         self._clock_alerted = False
         if restored.storage_problem:
             self._pause_for(PauseReason.STORAGE, STORAGE_RETRY_US, now_us)
@@ -135,6 +136,9 @@ class Relay:
     def handle(self, event: Event, now_us: int) -> list[Command]:
         """One turn."""
         commands: list[Command] = []
+        if now_us < self._now_us:
+            self._shift_clock(now_us - self._now_us)
+        self._now_us = now_us
         match event:
             case FramesReceived(connection, frames):
                 if self._is_current(connection):
@@ -161,6 +165,15 @@ class Relay:
                 assert_never(event)
         self._proceed(now_us, commands)
         return commands
+
+    def _shift_clock(self, by_us: int) -> None:
+        """The clock was set back: nothing must wait until it has caught up. Numbers take care of themselves."""
+        self._flushed_us += by_us
+        self._checkpointed_us += by_us
+        self._retry_us = {reason: due_us + by_us for reason, due_us in self._retry_us.items()}
+        self._timer_us = 0
+        self.host.upstream.shift_clock(by_us)
+        self.feed.shift_clock(by_us)
 
     # --- the host -----------------------------------------------------------------------------------------------
 
@@ -251,7 +264,9 @@ class Relay:
         if catch.candidates:
             for candidate in catch.candidates:
                 self.in_flight.begin(candidate)
-            self.host.position.heard_of(time_us(catch.candidates[-1].message.time))
+            # A host may write any time; one that no clock can show yet says nothing of where its stream stands.
+            newest_us = now_us + self._settings.max_skew_s * _US
+            self.host.position.heard_of(min(time_us(catch.candidates[-1].message.time), newest_us))
             commands.append(Verify(catch.candidates))
             self._bound_in_flight(now_us, commands)
         if catch.ended is not None:
@@ -271,15 +286,15 @@ class Relay:
         """The host ended the stream, or what it sends shows that its numbers began anew."""
         host = self.host
         self._close_upstream(commands)
-        is_reset = isinstance(ended, ResetProven) or ended.error == "FutureCursor"
-        if is_reset and host.position.low > 0:
+        # A cursor that asks for everything cannot lie in the future: such a host is broken, and is left in peace.
+        if isinstance(ended, ResetProven) or (ended.error == "FutureCursor" and host.asked_cursor):
             host.restart()
             host.upstream.reconnect("the host's numbers began anew", now_us)
             commands.append(Log("warning", "upstream_reset", {"epoch": host.position.epoch}))
             return
-        problem = "reset" if isinstance(ended, ResetProven) else f"{ended.error}: {ended.message}"
-        host.upstream.lost(problem[:200], now_us)
-        commands.append(Log("warning", "upstream_error", {"problem": problem[:200]}))
+        problem = f"{ended.error}: {ended.message}"[:200]
+        host.upstream.lost(problem, now_us)
+        commands.append(Log("warning", "upstream_error", {"problem": problem}))
 
     def _verified(self, candidates: Sequence[Candidate], now_us: int, commands: list[Command]) -> None:
         for candidate in candidates:
@@ -298,7 +313,7 @@ class Relay:
             self.host.refuse(Refused(reason, candidate.message.did))
         if candidate.epoch == position.epoch:
             position.finish(candidate.message.seq)
-        if self._builder.frames_bytes >= self._settings.batch_bytes:
+        if self._builder.frames_bytes + self._book.changes_bytes >= self._settings.batch_bytes:
             self._flush(now_us, commands)
 
     def _pass_on(self, candidate: Candidate, now_us: int) -> RejectReason | None:
@@ -363,7 +378,7 @@ class Relay:
                 upstream.lost(problem, now_us)
             commands.append(Log("warning", "upstream_expired", {"problem": problem}))
         if upstream.connect_due(now_us):
-            commands.append(OpenUpstream(upstream.connecting(now_us), self.host.cursor))
+            commands.append(OpenUpstream(*self.host.connecting(now_us)))
 
     def _set_timer(self, commands: list[Command]) -> None:
         due = [self.host.upstream.wake_us(), self.feed.wake_us(), *self._retry_us.values()]
