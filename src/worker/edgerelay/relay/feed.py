@@ -26,7 +26,7 @@ WINDOW_BYTES: Final = 6_000_000
 larger (a frame is 5 MB at most), so the window is open as long as nothing is on its way."""
 
 SILENT_US: Final = 30 * _US
-"""A shard that acknowledges nothing for so long is dialed anew."""
+"""A shard that acknowledges nothing for so long, or does not pick up, is dialed anew."""
 
 REDIAL_US: Final = 1 * _US
 """Pause before a lost shard is dialed again."""
@@ -69,17 +69,23 @@ class Feed:
         return list(self._links.values())
 
     def asked(self, name: str, region: str, now_us: int) -> list[Command]:
-        """A shard has readers and wants the feed."""
-        if name in self._links:
-            return self.dial_due(now_us)
-        self._links[name] = ShardLink(name, region)
-        return [RememberShard(name, region), *self.dial_due(now_us)]
+        """A shard has readers and wants the feed. If it seems to have it, its end of it is gone."""
+        link = self._links.get(name)
+        if link is None:
+            self._links[name] = ShardLink(name, region)
+            return [RememberShard(name, region), *self.dial_due(now_us)]
+        if link.state is LinkState.OPEN and now_us - link.heard_us >= REDIAL_US:
+            self._reset(link, now_us)
+            link.due_us = now_us
+            return [CloseShard(name), *self.dial_due(now_us)]
+        return self.dial_due(now_us)
 
     def dial_due(self, now_us: int) -> list[Command]:
         """Dial every shard whose time has come, and give up those that are silent."""
         commands: list[Command] = []
         for link in self._links.values():
-            if link.on_the_way and link.state is LinkState.OPEN and now_us - link.heard_us > SILENT_US:
+            awaits = link.state is LinkState.DIALING or (link.state is LinkState.OPEN and link.on_the_way)
+            if awaits and now_us - link.heard_us > SILENT_US:
                 commands.append(CloseShard(link.name))
                 self._reset(link, now_us)
             elif link.state is LinkState.WAITING and now_us >= link.due_us:
