@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "Command", "main"]
 
 COMMANDS = {
     "run": "edgerelay_dev.offline.run",
+    "probe": "edgerelay_dev.probe.run",
 }
 """The module of each subcommand."""
 
