@@ -13,11 +13,13 @@ from edgerelay.atproto.messages import Identity
 from edgerelay.errors import InvariantError
 from edgerelay.relay.inflight import InFlight
 from edgerelay.relay.intake import Candidate
+from edgerelay.relay.position import Position, PositionRow
 from edgerelay.relay.reject import RejectReason
 
 
 def candidate(seq: int, did: str, size_bytes: int = 10) -> Candidate:
-    return Candidate(1, 0, Frame("#identity", {}, bytes(size_bytes)), Identity(seq, did, None, ""))
+    position = Position(PositionRow(1, 0, 0, (), 0, 0))
+    return Candidate(position, Frame("#identity", {}, bytes(size_bytes)), Identity(seq, did, None, ""))
 
 
 def settle(flight: InFlight, each: Candidate, verdict: RejectReason | bool = True) -> list[Candidate]:

@@ -42,11 +42,14 @@ subscriber."""
 class Candidate:
     """An event that awaits its verdict."""
 
-    __slots__ = ("awaited_by", "complete", "epoch", "frame", "host_id", "message", "verdict")
+    __slots__ = ("awaited_by", "complete", "epoch", "frame", "host_id", "may_repeat", "message", "verdict")
 
-    def __init__(self, host_id: int, epoch: int, frame: Frame, message: Message) -> None:
-        self.host_id = host_id
-        self.epoch = epoch
+    def __init__(self, position: Position, frame: Frame, message: Message) -> None:
+        self.host_id = position.host_id
+        self.epoch = position.epoch
+        self.may_repeat = position.replay_until_us > 0
+        """Read after a reset: that its `rev` is not newer is no fault."""
+
         self.frame = frame
         self.message = message
         self.verdict: RejectReason | bool | None = None
@@ -157,7 +160,7 @@ class Intake:
                     position.pass_over(seq)
                     return Repeat(seq)
                 position.receive(seq)
-                return Candidate(position.host_id, position.epoch, frame, message)
+                return Candidate(position, frame, message)
             case Seen.BELOW if self._proves_reset(message):
                 return ResetProven(seq)
             case Seen.DONE:

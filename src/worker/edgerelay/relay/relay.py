@@ -256,6 +256,11 @@ class Relay:
     # --- events -------------------------------------------------------------------------------------------------
 
     def _receive(self, frames: list[bytes], now_us: int, commands: list[Command]) -> None:
+        if self._is_in_flight_above(1):
+            # Rather than hold more events than fit in memory: the host keeps them for us, these frames too.
+            self._close_upstream(commands)
+            self.host.upstream.pause(PauseReason.IDENTITY, now_us)
+            return
         catch = self.host.catch(frames, now_us)
         for refused in catch.refused:
             commands.append(Log("debug", "refused", {"reason": refused.reason, "detail": refused.detail}))
@@ -268,19 +273,14 @@ class Relay:
             newest_us = now_us + self._settings.max_skew_s * _US
             self.host.position.heard_of(min(time_us(catch.candidates[-1].message.time), newest_us))
             commands.append(Verify(catch.candidates))
-            self._bound_in_flight(now_us, commands)
         if catch.ended is not None:
             self._end(catch.ended, now_us, commands)
 
-    def _bound_in_flight(self, now_us: int, commands: list[Command]) -> None:
-        """Close the upstream rather than hold more events than fit in memory; it keeps them for us."""
-        settings, upstream = self._settings, self.host.upstream
-        waiting = self.in_flight
-        if waiting.count > settings.max_in_flight or waiting.size_bytes > settings.max_in_flight_bytes:
-            self._close_upstream(commands)
-            upstream.pause(PauseReason.IDENTITY, now_us)
-        elif waiting.count <= settings.max_in_flight // 2 and waiting.size_bytes <= settings.max_in_flight_bytes // 2:
-            upstream.resume(PauseReason.IDENTITY, now_us)
+    def _is_in_flight_above(self, part: int) -> bool:
+        """More events wait for their verdicts than this part of what may."""
+        settings, waiting = self._settings, self.in_flight
+        bounds = settings.max_in_flight // part, settings.max_in_flight_bytes // part
+        return waiting.count > bounds[0] or waiting.size_bytes > bounds[1]
 
     def _end(self, ended: ErrorFrame | ResetProven, now_us: int, commands: list[Command]) -> None:
         """The host ended the stream, or what it sends shows that its numbers began anew."""
@@ -300,14 +300,14 @@ class Relay:
         for candidate in candidates:
             for ready in self.in_flight.complete(candidate):
                 self._settle(ready, now_us, commands)
-        if candidates:
-            self._bound_in_flight(now_us, commands)
+        if not self._is_in_flight_above(2):
+            self.host.upstream.resume(PauseReason.IDENTITY, now_us)
 
     def _settle(self, candidate: Candidate, now_us: int, commands: list[Command]) -> None:
         """Sequence an event or refuse it; either way its upstream number is finished."""
         position = self.host.position
         reason = candidate.verdict if isinstance(candidate.verdict, RejectReason) else self._pass_on(candidate, now_us)
-        if reason is RejectReason.STALE_REV and position.replay_until_us:
+        if reason is RejectReason.STALE_REV and candidate.may_repeat:
             self.host.counts.repeats += 1
         elif reason is not None:
             self.host.refuse(Refused(reason, candidate.message.did))
