@@ -160,6 +160,13 @@ class TestClients:
             received = [reader.read() for _ in rig.events]
         assert received == frames(rig.events)
 
+    def test_a_close_is_answered(self, rig: Rig) -> None:
+        with FrameReader(rig.relay.ws_url, timeout_s=ARRIVE_LIMIT_S) as reader:
+            reader._socket.sendall(b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big"))
+            with pytest.raises(StreamClosed) as closed:
+                reader.read()
+        assert closed.value.code == 1000
+
     def test_reconnecting_after_silence_loses_nothing(self, rig: Rig) -> None:
         with Subscriber(rig.relay.ws_url, rig.events[-1].seq, read_limit_s=QUIET_S) as subscriber:
             wait_until(lambda: subscriber.connections >= 3, ARRIVE_LIMIT_S, "three connections")

@@ -52,6 +52,7 @@ PACE_MS: Final = 20
 ASK_MS: Final = 2_000
 """Milliseconds after which a shard without a feed asks for it again."""
 
+_NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
 
 
@@ -109,7 +110,7 @@ class SubscriberShard(DurableObject):
     def _accept_feed(self, request: Request) -> Any:
         self._name = request.headers["x-shard"]
         for old in self._raw.getWebSockets("feed"):
-            _close(old, 1000, "replaced")
+            _close(old, _NORMAL, "replaced")
         client, server = js.WebSocketPair.new().object_values()
         self._raw.acceptWebSocket(server, to_js(["feed"]))
         self._remember_head(server)
@@ -180,8 +181,9 @@ class SubscriberShard(DurableObject):
             self._fed(socket, message)
 
     async def webSocketClose(self, socket: Any, *_: Any) -> None:
-        """A socket is gone."""
+        """The peer closed, or is gone. Its close frame is answered: clients wait for that."""
         self._gone(socket)
+        _close(socket, _NORMAL, "")
 
     async def webSocketError(self, socket: Any, *_: Any) -> None:
         """A socket broke."""
