@@ -50,6 +50,7 @@ def _parse_cursor(request: Request) -> Subscription | Response:
     text = values[0]
     if not (text.isascii() and text.isdigit()):
         return error_response(request, 400, "InvalidRequest", "cursor must be a non-negative integer")
-    if len(text.lstrip("0")) > MAX_CURSOR_DIGITS:
+    digits = text.lstrip("0")  # Python refuses to read a number of thousands of digits, zeros or not
+    if len(digits) > MAX_CURSOR_DIGITS:
         return Subscription(MAX_SEQ)
-    return Subscription(min(int(text), MAX_SEQ))
+    return Subscription(min(int(digits or "0"), MAX_SEQ))
