@@ -46,7 +46,8 @@ class Response:
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer with a JSON body."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    # Half a character, which JavaScript's strings may hold, has no UTF-8; escaped by a backslash it is JSON.
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
     return Response(status, body, {"content-type": _JSON, **(headers or {})})
 
 
