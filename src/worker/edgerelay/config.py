@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from edgerelay.errors import SettingsError
 
 __all__ = ["SETTING_NAMES", "Settings"]
 
 _MB: Final = 1_000_000
+_MAX_DIGITS: Final = 20  # more than any setting needs; Python refuses to read numbers of thousands of digits
 
 
 def _choice(default: str, *allowed: str) -> Any:
@@ -175,20 +177,33 @@ def _parse(setting: Field[Any], text: str) -> str | int:
 
 def _parse_number(name: str, text: str, minimum: int, maximum: int) -> int:
     digits = text.removeprefix("-")
-    value = int(text) if digits.isascii() and digits.isdigit() else None
+    value = int(text) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
     if value is None or not minimum <= value <= maximum:
         raise SettingsError(f"{name} must be a whole number from {minimum} to {maximum}, not {text!r}")
     return value
 
 
 def _parse_url(name: str, text: str, schemes: tuple[str, ...], *, optional: bool) -> str:
-    """Scheme and authority only: a path, a query or user information in these URLs is a mistake."""
+    """Scheme and authority only: a path, a query or user information in these URLs is a mistake.
+
+    The text is not repeated, because user information holds a password.
+    """
     if optional and not text:
         return text
-    scheme, separator, rest = text.rstrip("/").partition("://")
-    if not separator or scheme not in schemes or not rest or any(c in rest for c in "/?#@ \\"):
-        raise SettingsError(f"{name} must be {' or '.join(schemes)}://host without a path, not {text!r}")
-    return f"{scheme}://{rest.lower()}"
+    scheme, _, authority = text.rstrip("/").partition("://")
+    if scheme not in schemes or not _is_authority(authority):
+        raise SettingsError(f"{name} must be {' or '.join([f'{each}://host' for each in schemes])} without a path")
+    return f"{scheme}://{authority.lower()}"
+
+
+def _is_authority(text: str) -> bool:
+    """A host, and a port if it is not the scheme's own."""
+    try:
+        parts = urlsplit(f"//{text}")
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_address and text.isprintable() and not any(c in text for c in "/?#@ \\")
 
 
 SETTING_NAMES: Final = frozenset(each.name.upper() for each in fields(Settings))
