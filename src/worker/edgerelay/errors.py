@@ -1,11 +1,20 @@
 """The two families of errors: theirs and ours.
 
     EdgeRelayError
-    ├── PeerError             a peer's fault: dropped, counted, and the stream goes on
-    │   └── WireError         bytes that are not what the wire format demands
-    ├── SettingsError         the operator's fault: the relay refuses to start, by the setting's name
-    └── InvariantError        our fault: stop loudly, never go on with a broken promise
-        └── SchemaError       the stored state cannot be used by this code
+    ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
+    │   └── WireError                 bytes that are not what the wire format demands
+    │       ├── CommitError           a commit object, or what it says against its message
+    │       ├── FrameError            a frame or its header
+    │       ├── MessageError          a field of a message
+    │       └── TreeError             a Merkle search tree, or the operations on it
+    ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
+    └── InvariantError                our fault: stop loudly, never go on with a broken promise
+        ├── AccountRecordError        a stored account
+        ├── AccountRunError           a stored row of accounts
+        ├── AccountStoreError         the account store
+        ├── BatchError                a batch in the log or on the feed
+        ├── SchemaError               the stored state cannot be used by this code
+        └── SqlError                  the database refused a statement
 
 A peer's fault never becomes an `InvariantError` and a broken invariant never becomes a drop.
 """
