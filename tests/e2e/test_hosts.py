@@ -198,10 +198,12 @@ def test_every_malformed_envelope(tmp_path: Path) -> None:
                 expected += offer(background, kind)
                 expected += emit(background, 1)
             expect(subscriber, expected)
-        rejects = relay.upstream()["rejects"]
         dropped = sum(not is_kept(kind) for kind in ENVELOPE)
         notes = sum(kind.name == "info_in_stream" for kind in ENVELOPE)
-        assert sum(rejects.values()) == dropped - notes
+        counted = dropped - notes
+        wait_until(lambda: sum(relay.upstream()["rejects"].values()) >= counted, ARRIVE_LIMIT_S, f"{counted} rejects")
+        rejects = relay.upstream()["rejects"]
+        assert sum(rejects.values()) == counted
         for reason in ("text_frame", "oversize_frame", "bad_encoding", "bad_header", "unknown_op", "unknown_kind"):
             assert rejects[reason] > 0
         for reason in ("legacy_kind", "missing_field", "wrong_type", "bad_value", "too_many_ops", "blocks_too_large"):
