@@ -34,12 +34,14 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 """The version that this code writes."""
 
+_TABLES_OF_THE_PLATFORM: Final = ("_cf_", "sqlite_")
+
 
 def migrate(sql: Sql) -> int:
     """Bring the state to `SCHEMA_VERSION`. Returns the version that was found; 0 for an empty state.
 
     Raises:
-        SchemaError: the state is newer than this code; nothing was changed.
+        SchemaError: the state is newer than this code, or is not EdgeRelay's; nothing was changed.
     """
     found = _version(sql)
     if found > SCHEMA_VERSION:
@@ -50,10 +52,13 @@ def migrate(sql: Sql) -> int:
 
 
 def _version(sql: Sql) -> int:
-    if not sql.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'"):
+    tables = {name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if all(name.startswith(_TABLES_OF_THE_PLATFORM) for name in tables):
         return 0
-    rows = sql.execute("SELECT value FROM meta WHERE key = 'schema_version'")
-    return int(rows[0][0]) if rows else 0
+    rows = sql.execute("SELECT value FROM meta WHERE key = 'schema_version'") if "meta" in tables else []
+    if not rows or not isinstance(rows[0][0], int) or rows[0][0] < 1:
+        raise SchemaError("the state has tables without a schema version; it is not EdgeRelay's")
+    return rows[0][0]
 
 
 def _apply(sql: Sql, found: int) -> None:
