@@ -10,8 +10,9 @@ Rules:
    every live reader falls behind at the head, and reads what is missing.
 2. A reader whose socket holds too much unsent falls behind before the batch that it would not take.
 3. A reader that lies beyond the head waits for the batch that reaches its cursor.
-4. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
-5. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
+4. A reader that joins the live stream while there is no feed begins with whatever the next feed begins with.
+5. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
+6. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
    memory until its peer goes away.
 
 Commands come out; the shell owns sockets, timers and the way to RelayState. `pump` is to be called whenever a reader is
@@ -117,7 +118,8 @@ class _Reader(Generic[B]):
     batch: B | None = None
     reading: bool = False
     unsent_bytes: int = 0
-    blind_due_us: int = 0
+    sent_us: int = 0
+    blind_pause_us: int = 0
 
 
 class Shard(Generic[B]):
@@ -129,13 +131,15 @@ class Shard(Generic[B]):
         self._unsent = unsent
         self.ring: Ring[B] = Ring(policy.ring_bytes)
         self._live: dict[str, None] = {}
+        self._unfed: dict[str, None] = {}
         self._behind: dict[str, _Reader[B]] = {}
+        self._is_fed = False
         self.head: int | None = None
         self.closed_too_slow = 0
         self.holes_told = 0
 
     def __len__(self) -> int:
-        return len(self._live) + len(self._behind)
+        return len(self._live) + len(self._unfed) + len(self._behind)
 
     @property
     def behind(self) -> int:
@@ -150,7 +154,7 @@ class Shard(Generic[B]):
         if start.outdated:
             commands.append(_outdated(reader))
         if start.cursor is None:
-            self._live[reader] = None
+            (self._live if self._is_fed else self._unfed)[reader] = None
         else:
             self._behind[reader] = _Reader(reader, start.cursor, start.strict, now_us)
         return commands
@@ -161,8 +165,12 @@ class Shard(Generic[B]):
 
     def left(self, reader: str) -> None:
         """A socket is gone."""
-        self._live.pop(reader, None)
-        self._behind.pop(reader, None)
+        for readers in (self._live, self._unfed, self._behind):
+            readers.pop(reader, None)
+
+    def feed_lost(self) -> None:
+        """The feed is gone. What its next message begins with shows whether anything was missed."""
+        self._is_fed = False
 
     def feed_head(self, last_seq: int, now_us: int) -> None:
         """The feed (re)opened, or skipped batches: RelayState's newest number is this."""
@@ -172,6 +180,7 @@ class Shard(Generic[B]):
             self._fall_behind(now_us)
             self.head = last_seq
             self.ring.clear()
+        self._fed()
 
     def batch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
         """The next batch of the feed."""
@@ -182,6 +191,7 @@ class Shard(Generic[B]):
             return []
         if head.prev_seq != self.head:
             self._fall_behind(now_us)
+        self._fed()
         self.ring.append(batch)
         self.head = head.last_seq
         takers = self._takers(head.first_seq, now_us)
@@ -201,7 +211,6 @@ class Shard(Generic[B]):
                 self.holes_told += 1
                 told.append(_outdated(reader_id))
             reader.cursor = history.missing_up_to + 1
-        reader.tell_missing = True
         return told
 
     def read_failed(self, reader_id: str) -> None:
@@ -220,6 +229,11 @@ class Shard(Generic[B]):
                 self.closed_too_slow += 1
                 commands.extend(_refuse(reader.id, "ConsumerTooSlow", "no progress"))
         return commands
+
+    def _fed(self) -> None:
+        self._is_fed = True
+        self._live.update(self._unfed)
+        self._unfed.clear()
 
     def _fall_behind(self, now_us: int) -> None:
         assert self.head is not None
@@ -250,8 +264,9 @@ class Shard(Generic[B]):
     def _has_room(self, reader: _Reader[B], now_us: int) -> bool:
         unsent = self._unsent(reader.id)
         if unsent is None:
-            return now_us >= reader.blind_due_us
-        if unsent < reader.unsent_bytes or unsent <= self._policy.unsent_bytes:
+            reader.progress_us = now_us  # nobody can tell
+            return not 0 <= now_us - reader.sent_us < reader.blind_pause_us
+        if unsent < reader.unsent_bytes or unsent <= self._policy.unsent_bytes or now_us < reader.progress_us:
             reader.progress_us = now_us
         reader.unsent_bytes = unsent
         return unsent <= self._policy.unsent_bytes
@@ -281,7 +296,9 @@ class Shard(Generic[B]):
         reader.cursor = head.last_seq + 1 if done else head.seqs[end]
         reader.batch = None if done else batch
         reader.unsent_bytes += size_bytes
-        reader.blind_due_us = now_us + size_bytes * _US // self._policy.blind_bytes_per_s
+        reader.sent_us = now_us
+        reader.blind_pause_us = size_bytes * _US // self._policy.blind_bytes_per_s
+        reader.tell_missing = True
         if self.head is not None and reader.cursor == self.head + 1:
             self._go_live(reader)
         return SendPart(reader.id, batch, first, end)
