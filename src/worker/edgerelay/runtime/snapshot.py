@@ -94,7 +94,9 @@ class SnapshotTaker:
 
     def _storage(self, now_us: int) -> StorageState:
         at_us, rows = self._rows_at
-        if now_us - at_us >= _US:
+        if now_us < at_us:  # the clock was set back
+            self._rows_at = (now_us, self._sql.rows_written)
+        elif now_us - at_us >= _US:
             self._rows_per_s = (self._sql.rows_written - rows) * _US / (now_us - at_us)
             self._rows_at = (now_us, self._sql.rows_written)
         return StorageState(

@@ -1,0 +1,286 @@
+"""The snapshot of a node: every field from a little traffic, and the rates between two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+import pytest
+
+from edgerelay import __version__
+from edgerelay.api.snapshot import HotLogState, ShardState, Snapshot, StorageState, UpstreamReport
+from edgerelay.archive.batch import Batch
+from edgerelay.config import Settings
+from edgerelay.relay.events import (
+    Event,
+    FramesReceived,
+    LogFilled,
+    ShardAcked,
+    ShardAsked,
+    ShardOpened,
+    TextReceived,
+    TimePassed,
+    UpstreamClosed,
+    UpstreamOpened,
+)
+from edgerelay.relay.reject import RejectReason
+from edgerelay.runtime.interpreter import Ports
+from edgerelay.runtime.node import Node
+from edgerelay.runtime.schema import SCHEMA_VERSION
+from edgerelay.runtime.snapshot import SnapshotTaker
+from edgerelay.runtime.sql import Sqlite
+from edgerelay.runtime.verification import EnvelopeVerifier, HeldVerifier
+from tests.oracle import frames
+
+START_US = frames.NOW_US
+S_US = 1_000_000
+ALICE, BOB = frames.did(1), frames.did(2)
+OBJECTS = [("", Snapshot), ("upstream", UpstreamReport), ("hot_log", HotLogState), ("storage", StorageState)]
+
+
+class Platform:
+    """A platform on which every call succeeds and nothing happens by itself."""
+
+    now_us = START_US
+
+    def clock(self) -> int:
+        return self.now_us
+
+    def open(self, connection: int, cursor: int | None) -> None:
+        pass
+
+    def close(self, name: int | str) -> None:
+        pass
+
+    def dial(self, shard: str, region: str) -> None:
+        pass
+
+    def send_batch(self, shard: str, batch: Batch) -> None:
+        pass
+
+    def send_head(self, shard: str, last_seq: int) -> None:
+        pass
+
+    def set(self, at_us: int) -> None:
+        pass
+
+    def write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        pass
+
+
+class Life:
+    """A node on `Platform`, and the snapshots that are taken of it."""
+
+    def __init__(self, **settings: str) -> None:
+        self.platform = platform = Platform()
+        chosen = Settings.from_mapping({"UPSTREAM": "wss://pds.test", "UPSTREAM_START": "oldest", **settings})
+        self.sql = Sqlite()
+        self.held = HeldVerifier(EnvelopeVerifier(), self.deliver)
+        ports = Ports(platform, platform, self.held, platform, platform, platform.clock, lambda: 0.0)
+        self.node = Node(chosen, self.sql, ports)
+        self.taker = SnapshotTaker(chosen, self.node, self.sql, "isolate-1", START_US)
+        self.node.turn(TimePassed())
+
+    def deliver(self, event: Event) -> None:
+        self.node.turn(event)
+
+    def at(self, after_us: int) -> Life:
+        """Set the clock."""
+        self.platform.now_us = START_US + after_us
+        return self
+
+    def connect(self) -> None:
+        self.node.turn(UpstreamOpened(self.node.relay.host.upstream.connection, None, "pds"))
+
+    def receive(self, some: Sequence[bytes]) -> None:
+        """Frames arrive, and what they became is flushed."""
+        self.node.turn(FramesReceived(self.node.relay.host.upstream.connection, list(some)))
+        self.platform.now_us += S_US // 10
+        self.node.turn(TimePassed())
+
+    def take(self, flush_ms: Sequence[float] = ()) -> Snapshot:
+        return self.taker.take(self.platform.now_us, list(flush_ms))
+
+
+def identities(first: int, count: int, did: str = ALICE) -> list[bytes]:
+    return [frames.identity(seq, did, time_us=START_US - S_US) for seq in range(first, first + count)]
+
+
+class TestShape:
+    @pytest.mark.parametrize(("name", "kind"), OBJECTS)
+    def test_every_field_is_there_and_of_its_type(self, name: str, kind: Any) -> None:
+        life = Life()
+        life.connect()
+        life.receive(identities(1, 3))
+        taken: Any = life.take([1.5])
+        part, hints = (taken[name] if name else taken), get_type_hints(kind)
+        assert part.keys() == hints.keys()
+        plain = {key: hint for key, hint in hints.items() if hint in (str, int, float)}
+        assert {key: hint for key, hint in plain.items() if not isinstance(part[key], hint)} == {}
+
+    def test_it_crosses_as_json_and_comes_out_the_same(self) -> None:
+        life = Life()
+        life.connect()
+        life.node.turn(ShardAsked("live-0", "weur"))
+        life.receive([*identities(1, 3), b"\xa0"])
+        life.node.turn(LogFilled(full=True))
+        taken = life.take([1.5])
+        assert json.loads(json.dumps(taken)) == taken
+        assert taken["shards"][0].keys() == get_type_hints(ShardState).keys()
+
+    def test_it_says_who_it_is(self) -> None:
+        taken = Life(VERIFY="lenient").at(5 * S_US).take([2.5, 3.5])
+        assert (taken["version"], taken["isolate"], taken["verify"]) == (__version__, "isolate-1", "lenient")
+        assert (taken["environment"], taken["retention_days"]) == ("develop", 62)
+        assert (taken["started_us"], taken["now_us"]) == (START_US, START_US + 5 * S_US)
+        assert taken["flush_ms"] == [2.5, 3.5]
+
+
+class TestUpstream:
+    def test_before_anything_arrived(self) -> None:
+        upstream = Life().at(3 * S_US).take()["upstream"]
+        assert (upstream["url"], upstream["kind"], upstream["state"]) == ("wss://pds.test", "", "connecting")
+        assert (upstream["since_us"], upstream["away_us"]) == (START_US, 3 * S_US)
+        assert (upstream["connection"], upstream["sockets"], upstream["frames"]) == (1, 0, 0)
+        assert (upstream["newest_time_us"], upstream["lag_us"]) == (0, 0)
+        assert upstream["rejects"] == dict.fromkeys(map(str, RejectReason), 0)
+
+    def test_what_arrived(self) -> None:
+        life = Life().at(S_US)
+        life.connect()
+        some = [*identities(1, 3), b"\xa0", *identities(3, 1)]
+        life.receive(some)
+        life.node.turn(TextReceived(1))
+        upstream = life.at(9 * S_US).take()["upstream"]
+        assert (upstream["state"], upstream["since_us"], upstream["away_us"]) == ("live", START_US + S_US, 0)
+        assert (upstream["kind"], upstream["sockets"], upstream["low"]) == ("pds", 1, 3)
+        assert (upstream["frames"], upstream["bytes"]) == (5, sum(map(len, some)))
+        counted = {reason: count for reason, count in upstream["rejects"].items() if count}
+        assert counted == {"bad_header": 1, "seq_order": 1, "text_frame": 1}
+        assert (upstream["newest_time_us"], upstream["lag_us"]) == (START_US - S_US, 10 * S_US)
+
+    def test_a_host_whose_clock_is_ahead_has_no_lag(self) -> None:
+        life = Life()
+        life.connect()
+        life.receive([frames.identity(1, ALICE, time_us=START_US + 5 * S_US)])
+        assert life.take()["upstream"]["lag_us"] == 0
+
+    def test_what_waits_and_what_is_done_behind_it(self) -> None:
+        life = Life()
+        life.connect()
+        life.held.hold(ALICE)
+        life.receive([*identities(1, 1), *identities(2, 2, ALICE), *identities(4, 3, BOB)])
+        upstream = life.take()["upstream"]
+        assert (upstream["in_flight"], upstream["waiting_accounts"]) == (3, 1)
+        assert (upstream["low"], upstream["done"]) == (0, [[4, 6]])
+        life.held.release()
+        upstream = life.take()["upstream"]
+        assert (upstream["in_flight"], upstream["waiting_accounts"]) == (0, 0)
+        assert (upstream["low"], upstream["done"]) == (6, [])
+
+    def test_problems_and_pauses_by_name(self) -> None:
+        life = Life()
+        life.connect()
+        life.node.turn(UpstreamClosed(1, "closed 1006"))
+        upstream = life.take()["upstream"]
+        assert (upstream["state"], upstream["last_problem"]) == ("backing_off", "closed 1006")
+        life.node.turn(LogFilled(full=True))
+        upstream = life.take()["upstream"]
+        assert (upstream["state"], upstream["pauses"]) == ("paused", ["archive"])
+
+    def test_a_relay_that_shall_not_subscribe(self) -> None:
+        upstream = Life(UPSTREAM="").take()["upstream"]
+        assert (upstream["url"], upstream["state"], upstream["connection"]) == ("", "stopped", 0)
+
+
+class TestLogAndShards:
+    def test_an_empty_log(self) -> None:
+        log = Life().take()["hot_log"]
+        assert set(log.values()) == {0}
+
+    def test_what_was_stored(self) -> None:
+        life = Life().at(S_US)
+        life.connect()
+        life.receive(identities(1, 2))
+        life.receive(identities(3, 1))
+        taken = life.take()
+        log, storage = taken["hot_log"], taken["storage"]
+        assert (log["oldest_seq"], log["last_seq"]) == (START_US + S_US, START_US + S_US + S_US // 10)
+        assert (log["batches"], log["missing_up_to"]) == (2, 0)
+        # Our numbers take nine bytes in a frame, where the host's took one.
+        assert taken["bytes"] == sum(map(len, identities(1, 3))) + 3 * 8
+        assert log["bytes"] > taken["bytes"]
+        assert log["ring_bytes"] > 0
+        assert (taken["events"], storage["flushes"], storage["failures"]) == (3, 2, 0)
+        assert storage["schema_version"] == SCHEMA_VERSION
+
+    def test_a_checkpoint(self) -> None:
+        life = Life(CHECKPOINT_S="5")
+        life.connect()
+        life.receive(identities(1, 1))
+        assert life.take()["storage"]["checkpoint_seq"] == 0
+        life.at(6 * S_US).node.turn(TimePassed())
+        taken = life.take()
+        assert taken["storage"]["checkpoint_seq"] == taken["hot_log"]["last_seq"]
+
+    def test_a_storage_that_refuses_is_told_with_its_words(self) -> None:
+        life = Life()
+        life.connect()
+        life.receive(identities(1, 1))
+        life.sql.execute("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        life.receive(identities(2, 1))
+        taken = life.take()
+        assert (taken["storage"]["failures"], taken["upstream"]["pauses"]) == (1, ["storage"])
+        assert "no room" in taken["upstream"]["last_problem"]
+        assert (taken["hot_log"]["batches"], taken["upstream"]["low"], taken["upstream"]["connection"]) == (1, 1, 1)
+
+    def test_shards_with_readers(self) -> None:
+        life = Life()
+        life.node.turn(ShardAsked("live-0", "weur"))
+        assert [each["state"] for each in life.take()["shards"]] == ["dialing"]
+        life.node.turn(ShardOpened("live-0"))
+        life.node.turn(ShardAcked("live-0", 7, 3))
+        assert life.take()["shards"] == [
+            {"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": 7}
+        ]
+
+
+class TestRate:
+    def write(self, life: Life, rows: int) -> None:
+        for _ in range(rows):
+            life.sql.execute("INSERT OR REPLACE INTO hosts VALUES (9, '')")
+
+    def rate(self, life: Life, after_us: int) -> float:
+        return life.at(after_us).take()["storage"]["rows_per_s"]
+
+    def test_rows_between_two_snapshots(self) -> None:
+        life = Life()
+        self.write(life, 30)
+        assert self.rate(life, 2 * S_US) == 15.0
+        self.write(life, 10)
+        assert self.rate(life, 6 * S_US) == 2.5
+        assert self.rate(life, 7 * S_US) == 0.0
+
+    def test_snapshots_in_quick_succession_keep_the_rate_of_the_second_before(self) -> None:
+        life = Life()
+        self.write(life, 20)
+        assert self.rate(life, S_US) == 20.0
+        self.write(life, 500)
+        assert [self.rate(life, S_US + after_us) for after_us in (0, 1, S_US - 1)] == [20.0] * 3
+        assert self.rate(life, 2 * S_US) == 500.0
+
+    def test_a_rate_is_rounded_and_the_total_is_not(self) -> None:
+        life = Life()
+        before = life.sql.rows_written
+        self.write(life, 10)
+        storage = life.at(3 * S_US).take()["storage"]
+        assert (storage["rows_per_s"], storage["rows_written"]) == (3.3, before + 10)
+
+    def test_a_clock_that_steps_back_does_not_stop_it(self) -> None:
+        life = Life()
+        self.write(life, 20)
+        assert self.rate(life, 1_200 * S_US) == 0.0
+        assert self.rate(life, 0) == 0.0
+        self.write(life, 40)
+        assert self.rate(life, 2 * S_US) == 20.0
