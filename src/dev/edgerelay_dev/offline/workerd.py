@@ -34,6 +34,8 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 """How long wrangler may take to stop by itself; it needs less than one second."""
 POLL_S = 0.05
+PORTS = range(20_000, 32_000)
+PORT_ATTEMPTS = 100
 TAIL_BYTES = 4_000
 """How much of the log a failure quotes."""
 
@@ -245,7 +247,16 @@ def _answers(port: int, timeout_s: float) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no connection takes by chance while the relay is down.
+
+    The system takes the ports of outgoing connections from a higher range; a client that tries to reach a relay that
+    is just starting could otherwise be given the relay's own port.
+    """
+    for port in random.sample(PORTS, PORT_ATTEMPTS):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise StartError(f"no free port among {PORT_ATTEMPTS} from {PORTS.start} to {PORTS.stop}")
