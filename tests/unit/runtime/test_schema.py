@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from edgerelay.errors import InvariantError, SchemaError
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION, migrate
 from edgerelay.runtime.sql import Row, Sqlite, SqlValue
+
+State = Callable[[int], Sqlite]
 
 META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
 
@@ -35,16 +38,22 @@ class CrashingSql:
         return self._sql.rows_written
 
 
-def state(version: int) -> Sqlite:
-    """A database as the code of an older version left it; 0 is an empty one."""
-    sql = Sqlite()
-    if version:
-        sql.execute(META)
-        sql.execute("INSERT INTO meta VALUES ('schema_version', ?)", version)
-        for step in MIGRATIONS[:version]:
-            for statement in step:
-                sql.execute(statement)
-    return sql
+@pytest.fixture
+def state() -> Iterator[State]:
+    """Makes databases as the code of a version left them; version 0 left an empty one."""
+    with ExitStack() as stack:
+
+        def make(version: int) -> Sqlite:
+            sql = stack.enter_context(closing(Sqlite()))
+            if version:
+                sql.execute(META)
+                sql.execute("INSERT INTO meta VALUES ('schema_version', ?)", version)
+                for step in MIGRATIONS[:version]:
+                    for statement in step:
+                        sql.execute(statement)
+            return sql
+
+        yield make
 
 
 def content(sql: Sqlite) -> list[Row]:
@@ -55,19 +64,19 @@ def content(sql: Sqlite) -> list[Row]:
 
 class TestForward:
     @pytest.mark.parametrize("version", range(SCHEMA_VERSION + 1))
-    def test_a_state_of_any_version_becomes_the_same(self, version: int) -> None:
+    def test_a_state_of_any_version_becomes_the_same(self, state: State, version: int) -> None:
         sql = state(version)
         assert migrate(sql) == version
         assert content(sql) == content(state(SCHEMA_VERSION))
 
-    def test_a_second_time_changes_nothing(self) -> None:
+    def test_a_second_time_changes_nothing(self, state: State) -> None:
         sql = state(0)
         assert [migrate(sql), migrate(sql)] == [0, SCHEMA_VERSION]
         before = sql.rows_written, content(sql)
         assert migrate(sql) == SCHEMA_VERSION
         assert (sql.rows_written, content(sql)) == before
 
-    def test_what_the_first_version_stored_is_kept(self) -> None:
+    def test_what_the_first_version_stored_is_kept(self, state: State) -> None:
         sql = state(1)
         sql.execute("INSERT INTO hosts VALUES (7, 'wss://pds.test')")
         sql.execute("INSERT INTO positions VALUES (7, 1, 100, '[[102, 104]]', 5, 6)")
@@ -85,15 +94,15 @@ class TestForward:
         assert migrate(second) == SCHEMA_VERSION
         second.close()
 
-    def test_tables_of_the_platform_do_not_count(self) -> None:
-        sql = Sqlite()
+    def test_tables_of_the_platform_do_not_count(self, state: State) -> None:
+        sql = state(0)
         sql.execute("CREATE TABLE _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)")
         assert migrate(sql) == 0
 
 
 class TestFailure:
     @pytest.mark.parametrize("version", range(SCHEMA_VERSION))
-    def test_a_crash_before_any_statement_leaves_the_state_as_it_was(self, version: int) -> None:
+    def test_a_crash_before_any_statement_leaves_the_state_as_it_was(self, state: State, version: int) -> None:
         sql = state(version)
         before = content(sql)
         crashes = 0
@@ -109,7 +118,7 @@ class TestFailure:
         assert crashes >= sum(map(len, MIGRATIONS[version:])) + 2
         assert content(sql) == content(state(SCHEMA_VERSION))
 
-    def test_a_statement_that_fails_takes_the_steps_before_it_with_it(self) -> None:
+    def test_a_statement_that_fails_takes_the_steps_before_it_with_it(self, state: State) -> None:
         sql = state(0)
         sql.execute("CREATE TABLE _cf_x (k INTEGER PRIMARY KEY)")
         sql.execute("CREATE VIEW account_manifest AS SELECT 1")
@@ -121,7 +130,7 @@ class TestFailure:
 
 class TestRefusal:
     @pytest.mark.parametrize("ahead", [1, 2, 1_000])
-    def test_a_newer_state_is_refused_by_name_and_left_alone(self, ahead: int) -> None:
+    def test_a_newer_state_is_refused_by_name_and_left_alone(self, state: State, ahead: int) -> None:
         sql = state(SCHEMA_VERSION)
         sql.execute("CREATE TABLE future (k INTEGER PRIMARY KEY)")
         sql.execute("UPDATE meta SET value = ?", SCHEMA_VERSION + ahead)
@@ -143,8 +152,8 @@ class TestRefusal:
             ["CREATE TABLE meta (key TEXT, value BLOB)", "INSERT INTO meta VALUES ('schema_version', NULL)"],
         ],
     )
-    def test_somebody_elses_state_is_refused_and_left_alone(self, statements: list[str]) -> None:
-        sql = Sqlite()
+    def test_somebody_elses_state_is_refused_and_left_alone(self, state: State, statements: list[str]) -> None:
+        sql = state(0)
         for statement in statements:
             sql.execute(statement)
         before = content(sql)
@@ -152,15 +161,15 @@ class TestRefusal:
             migrate(sql)
         assert content(sql) == before
 
-    def test_a_table_of_our_name_with_other_columns_is_refused_and_left_alone(self) -> None:
-        sql = Sqlite()
+    def test_a_table_of_our_name_with_other_columns_is_refused_and_left_alone(self, state: State) -> None:
+        sql = state(0)
         sql.execute("CREATE TABLE meta (name TEXT)")
         with pytest.raises(InvariantError, match="no such column"):
             migrate(sql)
         assert content(sql) == [("table", "meta", "CREATE TABLE meta (name TEXT)")]
 
 
-def test_steps_that_ran_somewhere_stay_as_they_were() -> None:
+def test_steps_that_ran_somewhere_stay_as_they_were(state: State) -> None:
     """The first two are in the field: the tables that they create, column by column."""
     sql = state(2)
     tables = [name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, get_type_hints
 
 import pytest
@@ -103,14 +104,30 @@ class Life:
         return self.taker.take(self.platform.now_us, list(flush_ms))
 
 
+Live = Callable[..., Life]
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    """Makes nodes, by their settings."""
+    with ExitStack() as stack:
+
+        def make(**settings: str) -> Life:
+            life = Life(**settings)
+            stack.callback(life.sql.close)
+            return life
+
+        yield make
+
+
 def identities(first: int, count: int, did: str = ALICE) -> list[bytes]:
     return [frames.identity(seq, did, time_us=START_US - S_US) for seq in range(first, first + count)]
 
 
 class TestShape:
     @pytest.mark.parametrize(("name", "kind"), OBJECTS)
-    def test_every_field_is_there_and_of_its_type(self, name: str, kind: Any) -> None:
-        life = Life()
+    def test_every_field_is_there_and_of_its_type(self, live: Live, name: str, kind: Any) -> None:
+        life = live()
         life.connect()
         life.receive(identities(1, 3))
         taken: Any = life.take([1.5])
@@ -119,8 +136,8 @@ class TestShape:
         plain = {key: hint for key, hint in hints.items() if hint in (str, int, float)}
         assert {key: hint for key, hint in plain.items() if not isinstance(part[key], hint)} == {}
 
-    def test_it_crosses_as_json_and_comes_out_the_same(self) -> None:
-        life = Life()
+    def test_it_crosses_as_json_and_comes_out_the_same(self, live: Live) -> None:
+        life = live()
         life.connect()
         life.node.turn(ShardAsked("live-0", "weur"))
         life.receive([*identities(1, 3), b"\xa0"])
@@ -129,8 +146,8 @@ class TestShape:
         assert json.loads(json.dumps(taken)) == taken
         assert taken["shards"][0].keys() == get_type_hints(ShardState).keys()
 
-    def test_it_says_who_it_is(self) -> None:
-        taken = Life(VERIFY="lenient").at(5 * S_US).take([2.5, 3.5])
+    def test_it_says_who_it_is(self, live: Live) -> None:
+        taken = live(VERIFY="lenient").at(5 * S_US).take([2.5, 3.5])
         assert (taken["version"], taken["isolate"], taken["verify"]) == (__version__, "isolate-1", "lenient")
         assert (taken["environment"], taken["retention_days"]) == ("develop", 62)
         assert (taken["started_us"], taken["now_us"]) == (START_US, START_US + 5 * S_US)
@@ -138,16 +155,16 @@ class TestShape:
 
 
 class TestUpstream:
-    def test_before_anything_arrived(self) -> None:
-        upstream = Life().at(3 * S_US).take()["upstream"]
+    def test_before_anything_arrived(self, live: Live) -> None:
+        upstream = live().at(3 * S_US).take()["upstream"]
         assert (upstream["url"], upstream["kind"], upstream["state"]) == ("wss://pds.test", "", "connecting")
         assert (upstream["since_us"], upstream["away_us"]) == (START_US, 3 * S_US)
         assert (upstream["connection"], upstream["sockets"], upstream["frames"]) == (1, 0, 0)
         assert (upstream["newest_time_us"], upstream["lag_us"]) == (0, 0)
         assert upstream["rejects"] == dict.fromkeys(map(str, RejectReason), 0)
 
-    def test_what_arrived(self) -> None:
-        life = Life().at(S_US)
+    def test_what_arrived(self, live: Live) -> None:
+        life = live().at(S_US)
         life.connect()
         some = [*identities(1, 3), b"\xa0", *identities(3, 1)]
         life.receive(some)
@@ -160,14 +177,14 @@ class TestUpstream:
         assert counted == {"bad_header": 1, "seq_order": 1, "text_frame": 1}
         assert (upstream["newest_time_us"], upstream["lag_us"]) == (START_US - S_US, 10 * S_US)
 
-    def test_a_host_whose_clock_is_ahead_has_no_lag(self) -> None:
-        life = Life()
+    def test_a_host_whose_clock_is_ahead_has_no_lag(self, live: Live) -> None:
+        life = live()
         life.connect()
         life.receive([frames.identity(1, ALICE, time_us=START_US + 5 * S_US)])
         assert life.take()["upstream"]["lag_us"] == 0
 
-    def test_what_waits_and_what_is_done_behind_it(self) -> None:
-        life = Life()
+    def test_what_waits_and_what_is_done_behind_it(self, live: Live) -> None:
+        life = live()
         life.connect()
         life.held.hold(ALICE)
         life.receive([*identities(1, 1), *identities(2, 2, ALICE), *identities(4, 3, BOB)])
@@ -179,8 +196,8 @@ class TestUpstream:
         assert (upstream["in_flight"], upstream["waiting_accounts"]) == (0, 0)
         assert (upstream["low"], upstream["done"]) == (6, [])
 
-    def test_problems_and_pauses_by_name(self) -> None:
-        life = Life()
+    def test_problems_and_pauses_by_name(self, live: Live) -> None:
+        life = live()
         life.connect()
         life.node.turn(UpstreamClosed(1, "closed 1006"))
         upstream = life.take()["upstream"]
@@ -189,18 +206,18 @@ class TestUpstream:
         upstream = life.take()["upstream"]
         assert (upstream["state"], upstream["pauses"]) == ("paused", ["archive"])
 
-    def test_a_relay_that_shall_not_subscribe(self) -> None:
-        upstream = Life(UPSTREAM="").take()["upstream"]
+    def test_a_relay_that_shall_not_subscribe(self, live: Live) -> None:
+        upstream = live(UPSTREAM="").take()["upstream"]
         assert (upstream["url"], upstream["state"], upstream["connection"]) == ("", "stopped", 0)
 
 
 class TestLogAndShards:
-    def test_an_empty_log(self) -> None:
-        log = Life().take()["hot_log"]
+    def test_an_empty_log(self, live: Live) -> None:
+        log = live().take()["hot_log"]
         assert set(log.values()) == {0}
 
-    def test_what_was_stored(self) -> None:
-        life = Life().at(S_US)
+    def test_what_was_stored(self, live: Live) -> None:
+        life = live().at(S_US)
         life.connect()
         life.receive(identities(1, 2))
         life.receive(identities(3, 1))
@@ -215,8 +232,8 @@ class TestLogAndShards:
         assert (taken["events"], storage["flushes"], storage["failures"]) == (3, 2, 0)
         assert storage["schema_version"] == SCHEMA_VERSION
 
-    def test_a_checkpoint(self) -> None:
-        life = Life(CHECKPOINT_S="5")
+    def test_a_checkpoint(self, live: Live) -> None:
+        life = live(CHECKPOINT_S="5")
         life.connect()
         life.receive(identities(1, 1))
         assert life.take()["storage"]["checkpoint_seq"] == 0
@@ -224,8 +241,8 @@ class TestLogAndShards:
         taken = life.take()
         assert taken["storage"]["checkpoint_seq"] == taken["hot_log"]["last_seq"]
 
-    def test_a_storage_that_refuses_is_told_with_its_words(self) -> None:
-        life = Life()
+    def test_a_storage_that_refuses_is_told_with_its_words(self, live: Live) -> None:
+        life = live()
         life.connect()
         life.receive(identities(1, 1))
         life.sql.execute("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no room'); END")
@@ -235,8 +252,8 @@ class TestLogAndShards:
         assert "no room" in taken["upstream"]["last_problem"]
         assert (taken["hot_log"]["batches"], taken["upstream"]["low"], taken["upstream"]["connection"]) == (1, 1, 1)
 
-    def test_shards_with_readers(self) -> None:
-        life = Life()
+    def test_shards_with_readers(self, live: Live) -> None:
+        life = live()
         life.node.turn(ShardAsked("live-0", "weur"))
         assert [each["state"] for each in life.take()["shards"]] == ["dialing"]
         life.node.turn(ShardOpened("live-0"))
@@ -254,31 +271,31 @@ class TestRate:
     def rate(self, life: Life, after_us: int) -> float:
         return life.at(after_us).take()["storage"]["rows_per_s"]
 
-    def test_rows_between_two_snapshots(self) -> None:
-        life = Life()
+    def test_rows_between_two_snapshots(self, live: Live) -> None:
+        life = live()
         self.write(life, 30)
         assert self.rate(life, 2 * S_US) == 15.0
         self.write(life, 10)
         assert self.rate(life, 6 * S_US) == 2.5
         assert self.rate(life, 7 * S_US) == 0.0
 
-    def test_snapshots_in_quick_succession_keep_the_rate_of_the_second_before(self) -> None:
-        life = Life()
+    def test_snapshots_in_quick_succession_keep_the_rate_of_the_second_before(self, live: Live) -> None:
+        life = live()
         self.write(life, 20)
         assert self.rate(life, S_US) == 20.0
         self.write(life, 500)
         assert [self.rate(life, S_US + after_us) for after_us in (0, 1, S_US - 1)] == [20.0] * 3
         assert self.rate(life, 2 * S_US) == 500.0
 
-    def test_a_rate_is_rounded_and_the_total_is_not(self) -> None:
-        life = Life()
+    def test_a_rate_is_rounded_and_the_total_is_not(self, live: Live) -> None:
+        life = live()
         before = life.sql.rows_written
         self.write(life, 10)
         storage = life.at(3 * S_US).take()["storage"]
         assert (storage["rows_per_s"], storage["rows_written"]) == (3.3, before + 10)
 
-    def test_a_clock_that_steps_back_does_not_stop_it(self) -> None:
-        life = Life()
+    def test_a_clock_that_steps_back_does_not_stop_it(self, live: Live) -> None:
+        life = live()
         self.write(life, 20)
         assert self.rate(life, 1_200 * S_US) == 0.0
         assert self.rate(life, 0) == 0.0
