@@ -165,6 +165,7 @@ class TestRowsWritten:
             before = sql.rows_written
             sql.execute(statement)
             assert (statement, sql.rows_written - before) == (statement, rows)
+        sql.close()
 
     def test_a_table_by_rowid(self) -> None:
         self.check(["CREATE TABLE x (k INTEGER PRIMARY KEY, v)"], self.PLAIN)
@@ -188,3 +189,4 @@ class TestRowsWritten:
         sql.execute("CREATE INDEX i ON x (v)")
         sql.execute("INSERT INTO x VALUES (?, 1)", 2)
         assert sql.rows_written == 3
+        sql.close()
