@@ -196,6 +196,21 @@ class TestUpstream:
         assert (upstream["in_flight"], upstream["waiting_accounts"]) == (0, 0)
         assert (upstream["low"], upstream["done"]) == (6, [])
 
+    def test_repeats_after_a_reconnect_and_a_host_that_began_anew(self, live: Live) -> None:
+        life = live()
+        life.connect()
+        life.receive(identities(1, 3))
+        life.node.turn(UpstreamClosed(1, "closed 1006"))
+        life.at(9 * S_US).node.turn(TimePassed())
+        life.connect()
+        life.receive(identities(2, 3))
+        upstream = life.take()["upstream"]
+        assert (upstream["repeats"], upstream["resets"], upstream["epoch"], upstream["low"]) == (2, 0, 0, 4)
+        assert (upstream["connection"], upstream["sockets"]) == (2, 2)
+        life.receive([frames.error("FutureCursor", "cursor in the future")])
+        upstream = life.take()["upstream"]
+        assert (upstream["repeats"], upstream["resets"], upstream["epoch"], upstream["low"]) == (2, 1, 1, 0)
+
     def test_problems_and_pauses_by_name(self, live: Live) -> None:
         life = live()
         life.connect()
@@ -231,6 +246,14 @@ class TestLogAndShards:
         assert log["ring_bytes"] > 0
         assert (taken["events"], storage["flushes"], storage["failures"]) == (3, 2, 0)
         assert storage["schema_version"] == SCHEMA_VERSION
+
+    def test_a_clock_that_fell_behind_the_numbers_is_counted(self, live: Live) -> None:
+        life = live().at(1_200 * S_US)
+        life.connect()
+        life.receive(identities(1, 1))
+        assert life.take()["clock_behind"] == 0
+        life.at(0).receive(identities(2, 1))
+        assert life.take()["clock_behind"] == 1
 
     def test_a_checkpoint(self, live: Live) -> None:
         life = live(CHECKPOINT_S="5")
