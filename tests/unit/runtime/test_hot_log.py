@@ -168,12 +168,12 @@ class TestForget:
 
     def test_what_is_forgotten_and_not_overwritten_yet_stays_forgotten(self, sql: Sqlite) -> None:
         """Its row is still there, but its neighbour's slot was used again: a hole that an opening sees."""
-        log = HotLog(sql, self.SMALL)
-        fill(log, FIRST, SECOND, THIRD, batch(30, 40, size_bytes=2 * SECOND.size_bytes), checkpoint_seq=30)
+        log, large = HotLog(sql, self.SMALL), batch(30, 40, size_bytes=2 * SECOND.size_bytes)
+        fill(log, FIRST, SECOND, THIRD, large, checkpoint_seq=30)
         assert [last_seq for _, last_seq in slots(sql)] == [12, 40, 30]
         opened = HotLog(sql, self.SMALL)
         for each in (log, opened):
-            assert (each.missing_up_to, each.read(0), each.read(31), len(each)) == (20, THIRD, each.read(40), 2)
+            assert (each.missing_up_to, each.read(0), each.read(31), len(each)) == (20, THIRD, large, 2)
         fill(opened, batch(40, 50))
         assert [last_seq for _, last_seq in slots(sql)] == [50, 40, 30]
 
