@@ -403,8 +403,24 @@ class TestReset:
     @pytest.mark.parametrize("proof", [frames.error("FutureCursor", "no"), commit(3, 2**62)])
     def test_a_host_that_began_anew_is_read_from_its_beginning_at_once(self, proof: bytes) -> None:
         stage = self.at(10)
-        assert (stage.play >> FramesReceived(1, [proof]) << CloseUpstream(1) << OpenUpstream(2, 0)).done()
+        stored = Checkpoint((PositionRow(1, 1, 0, (), NOW_US, NOW_US),), 0)
+        assert (stage.play >> FramesReceived(1, [proof]) << CloseUpstream(1) << stored << OpenUpstream(2, 0)).done()
         assert (stage.relay.host.position.epoch, stage.relay.host.counts.resets) == (1, 1)
+
+    def test_a_reset_is_stored_with_all_that_came_before_it(self) -> None:
+        """A checkpoint covers accounts as they are, so that their events must be in the log before it."""
+        stage = self.at(10)
+        stage.pass_on(commit(11, 1))
+        stage.pass_on(commit(12, 2))
+        assert stage.relay.last_seq == NOW_US
+        commands = stage.receive(frames.error("FutureCursor", "no"))
+        assert [type(each) for each in commands if not isinstance(each, Log | SetTimer)] == [
+            CloseUpstream,
+            Append,
+            Checkpoint,
+            OpenUpstream,
+        ]
+        assert stage.batches[-1].head.positions == ((1, 1, 0, (), NOW_US, NOW_US),)
 
     def test_what_it_sends_again_is_passed_on_once(self) -> None:
         stage = self.at(0)
@@ -583,6 +599,14 @@ class TestClock:
         assert stage.relay.host.position.newest_time_us == NOW_US + 300 * S_US
 
 
+class Full(MemoryAccounts):
+    """Asks for a checkpoint."""
+
+    @property
+    def checkpoint_due(self) -> bool:
+        return True
+
+
 class TestCheckpoint:
     def test_it_is_taken_in_time_and_covers_what_was_appended(self) -> None:
         row = PositionRow(2, 0, 99, (), 0, 0)
@@ -613,17 +637,19 @@ class TestCheckpoint:
         assert [type(each) for each in stage.handle(TimePassed())][:2] == [Append, Checkpoint]
 
     def test_a_store_may_ask_for_one(self) -> None:
-        class Full(MemoryAccounts):
-            @property
-            def checkpoint_due(self) -> bool:
-                return True
-
         stage = Stage(accounts=Full()).live()
         assert [type(each) for each in stage.pass_on(commit(1, 1)) if not isinstance(each, Log | SetTimer)] == [
             Verify,
             Append,
             Checkpoint,
         ]
+
+    def test_none_is_taken_while_the_storage_is_left_in_peace(self) -> None:
+        stage = Stage(Restored(1, last_seq=NOW_US, storage_problem="disk full"), Full())
+        assert (stage.play >> TimePassed()).done()
+        stage.now_us += STORAGE_RETRY_US
+        expected = Checkpoint((PositionRow(1, 0, 0, (), 0, 0),), NOW_US)
+        assert (stage.play >> TimePassed() << expected << OpenUpstream(1, 0)).done()
 
 
 def test_what_is_no_event_is_ours_to_blame() -> None:

@@ -289,6 +289,10 @@ class Relay:
         # A cursor that asks for everything cannot lie in the future: such a host is broken, and is left in peace.
         if isinstance(ended, ResetProven) or (ended.error == "FutureCursor" and host.asked_cursor):
             host.restart()
+            # Stored at once: the former position would be past what the host sends next.
+            if len(self._builder):
+                self._flush(now_us, commands)
+            self._checkpoint(now_us, commands)
             host.upstream.reconnect("the host's numbers began anew", now_us)
             commands.append(Log("warning", "upstream_reset", {"epoch": host.position.epoch}))
             return
@@ -359,6 +363,8 @@ class Relay:
 
     def _checkpoint_due(self, now_us: int) -> bool:
         if len(self._builder) or self.last_seq <= self._book.store.checkpoint_seq:
+            return False
+        if PauseReason.STORAGE in self.host.upstream.pauses:
             return False
         aged_us = now_us - self._checkpointed_us
         return aged_us >= self._settings.checkpoint_s * _US or self._book.store.checkpoint_due

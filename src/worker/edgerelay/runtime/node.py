@@ -64,13 +64,15 @@ class Node:
         positions = registry.positions()
         last_width = 1
         for head in self.log.heads_after(min(self.accounts.checkpoint_seq, self.log.last_seq - 1)):
+            last_width = head.last_width
+            if head.last_seq <= self.accounts.checkpoint_seq:
+                continue  # the checkpoint knows better; only the width of the last number is in no other place
             positions.update({fields[0]: PositionRow(*fields) for fields in head.positions})
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
             if self.accounts.checkpoint_due:
                 registry.save_positions(positions.values())
                 self.accounts.checkpoint(head.last_seq)
-            last_width = head.last_width
         last_seq = max(self.log.last_seq, self.accounts.checkpoint_seq)
         return Restored(host_id, tuple(positions.values()), last_seq, last_width, tuple(registry.shards()))
 
@@ -83,12 +85,16 @@ class Node:
         try:
             while self._events:
                 self._step(self._events.popleft())
-        except SqlError as error:
-            self._storage_failed(error)
         finally:
             self._in_turn = False
 
     def _step(self, event: Event) -> None:
+        try:
+            self._follow(event)
+        except SqlError as error:
+            self._storage_failed(error)
+
+    def _follow(self, event: Event) -> None:
         if isinstance(event, TimePassed):
             self._look_at_log()
         for command in self.relay.handle(event, self._ports.clock()):
@@ -110,9 +116,13 @@ class Node:
         for link in self.relay.feed.links:
             self._ports.shards.close(link.name)
         self._start(connection=upstream.connection, problem=str(error))
+        # The new relay sets its timer, or nobody would come back when the pause is over.
+        self._events.append(TimePassed())
 
     def read(self, cursor: int) -> tuple[Batch | None, int]:
         """For a reader that is behind: the batch with the first number at or beyond `cursor`, if there is one yet,
         and the number up to which everything is forgotten."""
         batch = self.relay.ring.find(cursor) or self.log.read(cursor)
-        return batch, self.log.missing_up_to
+        missing_up_to = self.log.missing_up_to
+        # The ring may still hold what the log has forgotten.
+        return batch, missing_up_to if batch is None else min(missing_up_to, batch.head.prev_seq)
