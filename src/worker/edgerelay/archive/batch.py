@@ -104,9 +104,13 @@ class Batch(NamedTuple):
         """What the batch takes in memory or in a row."""
         return len(self.head_raw) + len(self.frames)
 
+    def message_parts(self) -> tuple[bytes, bytes, bytes]:
+        """The message in the parts that it consists of, the frames last."""
+        return len(self.head_raw).to_bytes(_LENGTH_BYTES, "big"), self.head_raw, self.frames
+
     def message(self) -> bytes:
         """The batch as one piece of bytes."""
-        return len(self.head_raw).to_bytes(_LENGTH_BYTES, "big") + self.head_raw + self.frames
+        return b"".join(self.message_parts())
 
     def split(self) -> Iterator[tuple[int, bytes]]:
         """Each event's number and frame."""

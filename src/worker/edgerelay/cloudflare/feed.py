@@ -15,6 +15,7 @@ import js
 from pyodide.ffi import JsException, create_proxy, to_js
 
 from edgerelay.archive.batch import HEAD_VERSION, Batch
+from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.relay.events import Event, ShardAcked, ShardClosed, ShardOpened
 
 __all__ = ["FEED_URL", "FeedSockets"]
@@ -26,9 +27,10 @@ FEED_URL: Final = "https://shard/feed"
 class FeedSockets:
     """`ShardPort` on the platform."""
 
-    def __init__(self, namespace: Any, deliver: Callable[[Event], None]) -> None:
+    def __init__(self, namespace: Any, buffers: Buffers, deliver: Callable[[Event], None]) -> None:
         """`namespace` is the platform's binding of the shards."""
         self._namespace = namespace
+        self._buffers = buffers
         self._deliver = deliver
         self._sockets: dict[str, _Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,7 +45,7 @@ class FeedSockets:
     def send_batch(self, shard: str, batch: Batch) -> None:
         """Send a batch; it is handed to the platform once, whatever the number of shards."""
         if self._encoded is None or self._encoded[0] is not batch:
-            self._encoded = batch, to_js(batch.message())
+            self._encoded = batch, self._buffers.joined(*batch.message_parts())
         self._send(shard, self._encoded[1])
 
     def send_head(self, shard: str, last_seq: int) -> None:
@@ -74,7 +76,10 @@ class FeedSockets:
         options: dict[str, Any] = {"locationHint": region} if region else {}
         try:
             stub = self._namespace.getByName(shard, _object(options))
-            answer = await stub.fetch(FEED_URL, _object({"headers": {"upgrade": "websocket", "x-shard": shard}}))
+            answer = await stub.fetch(
+                FEED_URL,
+                _object({"headers": {"upgrade": "websocket", "x-shard": shard, "x-edgerelay-request": "feed"}}),
+            )
             socket = getattr(answer, "webSocket", None)
         except (JsException, OSError):
             socket = None

@@ -16,6 +16,7 @@ import js
 from pyodide.ffi import create_once_callable
 from workers import DurableObject
 
+from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
 from edgerelay.cloudflare.log import JsonLog
@@ -53,7 +54,8 @@ class RelayState(DurableObject):
         self._clock = make_clock(self._settings)
         raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
         self._storage = raw.storage
-        self._sql = DurableSql(raw)
+        buffers = Buffers()
+        self._sql = DurableSql(raw, buffers)
         self._log = JsonLog("relay", self._settings.log_level)
         self._flush_ms: list[float] = []
         self._flushes_seen = 0
@@ -62,7 +64,7 @@ class RelayState(DurableObject):
             upstream=UpstreamSockets(
                 self._settings, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
             ),
-            shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, self._deliver),
+            shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, buffers, self._deliver),
             verifier=self._held,
             timer=PlatformTimer(lambda: self._deliver(TimePassed()), self._clock),
             log=self._log,

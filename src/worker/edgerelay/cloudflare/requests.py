@@ -14,12 +14,12 @@ from edgerelay.api.message import Request, Response
 __all__ = ["to_request", "to_response"]
 
 
-def to_request(request: Any) -> Request:
-    """The platform's request as a value, without its body."""
+def to_request(request: Any, *, from_worker: bool = False) -> Request:
+    """The platform's request as a value, without its body. Our own Worker has named it already."""
     url = urlsplit(str(request.url))
     query = parse_qsl(url.query, keep_blank_values=True)
     headers = {str(pair[0]): str(pair[1]) for pair in request.headers}
-    request_id = headers.get("x-edgerelay-request") or headers.get("cf-ray") or uuid.uuid4().hex
+    request_id = headers["x-edgerelay-request"] if from_worker else headers.get("cf-ray") or uuid.uuid4().hex
     return Request(str(request.method), url.path, query, headers, request_id)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyodide.ffi import JsException, create_once_callable, to_js
+from pyodide.ffi import JsException, create_once_callable
 
+from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.runtime.sql import Row, SqlError, SqlValue
 
 __all__ = ["DurableSql"]
@@ -19,8 +20,9 @@ __all__ = ["DurableSql"]
 class DurableSql:
     """`runtime.sql.Sql` on the platform. A write is durable before anything that leaves the object after it."""
 
-    def __init__(self, ctx: Any) -> None:
+    def __init__(self, ctx: Any, buffers: Buffers) -> None:
         """`ctx` is the platform's own state of the object."""
+        self._buffers = buffers
         self._storage = ctx.storage
         self._exec = ctx.storage.sql.exec
         self._in_transaction = False
@@ -29,7 +31,9 @@ class DurableSql:
     def execute(self, statement: str, *params: SqlValue) -> list[Row]:
         """Run one statement and return all its rows."""
         try:
-            cursor = self._exec(statement, *[to_js(each) if isinstance(each, bytes) else each for each in params])
+            cursor = self._exec(
+                statement, *[self._buffers.of(each) if isinstance(each, bytes) else each for each in params]
+            )
             rows = [_row(each) for each in cursor.raw()]
             self.rows_written += int(cursor.rowsWritten)
         except JsException as error:

@@ -100,7 +100,7 @@ class SubscriberShard(DurableObject):
 
     async def fetch(self, request: Any) -> Any:
         """A subscriber, or RelayState with the feed."""
-        asked = to_request(request.js_object)
+        asked = to_request(request.js_object, from_worker=True)
         if asked.path == "/feed":
             return self._accept_feed(asked)
         return self._accept_reader(asked)
