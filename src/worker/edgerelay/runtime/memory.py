@@ -1,0 +1,164 @@
+"""The ports without a platform: whoever holds them plays the host, the shards and the clock.
+
+What the platform's sockets do, these do too: an attempt is answered later, what comes in under a socket that was closed
+is gone, and what is sent into one is lost without a word. Nothing happens by itself. For tests, rehearsals and tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edgerelay.archive.batch import Batch
+from edgerelay.errors import InvariantError
+from edgerelay.relay.events import (
+    Event,
+    FramesReceived,
+    ShardAcked,
+    ShardClosed,
+    ShardOpened,
+    TextReceived,
+    TimePassed,
+    UpstreamClosed,
+    UpstreamFailed,
+    UpstreamOpened,
+)
+
+__all__ = ["ManualClock", "ManualTimer", "MemoryLog", "MemoryShards", "MemoryUpstream"]
+
+Deliver = Callable[[Event], None]
+
+
+class ManualClock:
+    """A clock that stands still until somebody sets it."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+class ManualTimer:
+    """`Timer` that goes off when it is asked to, if its time has come."""
+
+    def __init__(self, clock: Callable[[], int], deliver: Deliver) -> None:
+        self._clock = clock
+        self._deliver = deliver
+        self.at_us: int | None = None
+
+    def set(self, at_us: int) -> None:
+        self.at_us = at_us
+
+    def go_off(self) -> bool:
+        """Fire if it is due; tells whether it was."""
+        if self.at_us is None or self._clock() < self.at_us:
+            return False
+        self.at_us = None
+        self._deliver(TimePassed())
+        return True
+
+
+class MemoryUpstream:
+    """`UpstreamPort` whose host is played by the caller."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self.connection: int | None = None
+        """Number of the socket that is open or being opened."""
+
+        self.cursor: int | None = None
+        self.is_open = False
+
+    def open(self, connection: int, cursor: int | None) -> None:
+        if self.connection is not None:
+            raise InvariantError(f"socket {connection} is opened while {self.connection} is there")
+        self.connection, self.cursor = connection, cursor
+
+    def close(self, connection: int) -> None:
+        if connection == self.connection:
+            self.connection, self.is_open = None, False
+
+    def accept(self, host_time_us: int | None = None, kind: str = "") -> None:
+        """The host answers with an upgrade."""
+        if self.connection is not None and not self.is_open:
+            self.is_open = True
+            self._deliver(UpstreamOpened(self.connection, host_time_us, kind))
+
+    def refuse(self, problem: str, status: int = 0, retry_after_s: int = 0) -> None:
+        """The host answers with something else, or not at all."""
+        if self.connection is not None and not self.is_open:
+            connection, self.connection = self.connection, None
+            self._deliver(UpstreamFailed(connection, problem, status, retry_after_s))
+
+    def send(self, *frames: bytes) -> None:
+        """The host sends binary messages."""
+        if self.connection is not None and self.is_open:
+            self._deliver(FramesReceived(self.connection, list(frames)))
+
+    def send_text(self) -> None:
+        """The host sends a text message."""
+        if self.connection is not None and self.is_open:
+            self._deliver(TextReceived(self.connection))
+
+    def drop(self, problem: str) -> None:
+        """The socket breaks."""
+        if self.connection is not None and self.is_open:
+            connection, self.connection, self.is_open = self.connection, None, False
+            self._deliver(UpstreamClosed(connection, problem))
+
+
+class MemoryShards:
+    """`ShardPort` whose shards are played by the caller."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self.dialed: dict[str, str] = {}
+        """Shards that have not answered yet, with their regions."""
+
+        self.fed: dict[str, list[Batch | int]] = {}
+        """What each open shard was sent: batches, and the newest numbers that it was told."""
+
+    def dial(self, shard: str, region: str) -> None:
+        self.dialed[shard] = region
+
+    def send_batch(self, shard: str, batch: Batch) -> None:
+        if shard in self.fed:
+            self.fed[shard].append(batch)
+
+    def send_head(self, shard: str, last_seq: int) -> None:
+        if shard in self.fed:
+            self.fed[shard].append(last_seq)
+
+    def close(self, shard: str) -> None:
+        self.fed.pop(shard, None)
+
+    def accept(self, shard: str) -> None:
+        """A shard that was dialed takes the feed; closing it meanwhile has changed nothing."""
+        if self.dialed.pop(shard, None) is not None:
+            self.fed[shard] = []
+            self._deliver(ShardOpened(shard))
+
+    def drop(self, shard: str) -> None:
+        """A shard does not pick up, or its feed breaks."""
+        was_dialed, was_fed = self.dialed.pop(shard, None), self.fed.pop(shard, None)
+        if was_dialed is not None or was_fed is not None:
+            self._deliver(ShardClosed(shard))
+
+    def acknowledge(self, shard: str, seq: int, clients: int) -> None:
+        """A shard tells what it has, and how many read it."""
+        if shard in self.fed:
+            self._deliver(ShardAcked(shard, seq, clients))
+
+
+class MemoryLog:
+    """`LogSink` that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, Mapping[str, object]]] = []
+
+    def write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        self.lines.append((level, event, fields))
+
+    def named(self, event: str) -> list[Mapping[str, object]]:
+        """The fields of every line of this name."""
+        return [fields for _, name, fields in self.lines if name == event]

@@ -1,0 +1,179 @@
+"""The ports without a platform: they promise no more than sockets keep."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from edgerelay.archive.batch import Batch, BatchBuilder
+from edgerelay.errors import InvariantError
+from edgerelay.relay.events import (
+    Event,
+    FramesReceived,
+    ShardAcked,
+    ShardClosed,
+    ShardOpened,
+    TextReceived,
+    TimePassed,
+    UpstreamClosed,
+    UpstreamFailed,
+    UpstreamOpened,
+)
+from edgerelay.runtime import ports
+from edgerelay.runtime.memory import ManualClock, ManualTimer, MemoryLog, MemoryShards, MemoryUpstream
+
+
+def batch() -> Batch:
+    builder = BatchBuilder(0)
+    builder.add(1, "#sync", "d", (), b"")
+    return builder.build([], b"")
+
+
+@pytest.mark.parametrize(
+    ("port", "implementation"),
+    [
+        (ports.UpstreamPort, MemoryUpstream),
+        (ports.ShardPort, MemoryShards),
+        (ports.Timer, ManualTimer),
+        (ports.LogSink, MemoryLog),
+    ],
+)
+def test_each_is_its_port(port: type, implementation: type) -> None:
+    methods = {name: value for name, value in vars(port).items() if inspect.isfunction(value) and name[0] != "_"}
+    assert methods
+    for name, method in methods.items():
+        assert inspect.signature(getattr(implementation, name)) == inspect.signature(method), name
+
+
+class TestTime:
+    def test_a_clock_stands_still_until_somebody_sets_it(self) -> None:
+        clock = ManualClock(5)
+        assert (clock(), clock()) == (5, 5)
+        clock.now_us = 3
+        assert clock() == 3
+
+    def test_a_timer_goes_off_once_and_not_before_its_time(self) -> None:
+        clock, events = ManualClock(5), list[Event]()
+        timer = ManualTimer(clock, events.append)
+        assert not timer.go_off()
+        timer.set(9)
+        timer.set(7)
+        assert (timer.go_off(), events) == (False, [])
+        clock.now_us = 7
+        assert (timer.go_off(), timer.go_off(), events) == (True, False, [TimePassed()])
+
+
+class TestUpstream:
+    def test_a_connection_lives(self) -> None:
+        events = list[Event]()
+        upstream = MemoryUpstream(events.append)
+        upstream.open(3, 77)
+        assert (upstream.connection, upstream.cursor, upstream.is_open) == (3, 77, False)
+        upstream.accept(9, "pds")
+        upstream.send(b"a", b"b")
+        upstream.send_text()
+        upstream.drop("reset by peer")
+        upstream.open(4, None)
+        upstream.refuse("HTTP 429", 429, 5)
+        upstream.open(5, None)
+        assert events == [
+            UpstreamOpened(3, 9, "pds"),
+            FramesReceived(3, [b"a", b"b"]),
+            TextReceived(3),
+            UpstreamClosed(3, "reset by peer"),
+            UpstreamFailed(4, "HTTP 429", 429, 5),
+        ]
+
+    def test_before_it_is_open_nothing_comes_in(self) -> None:
+        events = list[Event]()
+        upstream = MemoryUpstream(events.append)
+        upstream.accept()
+        upstream.refuse("nobody asked")
+        upstream.open(1, None)
+        upstream.send(b"a")
+        upstream.send_text()
+        upstream.drop("early")
+        assert events == []
+
+    def test_an_open_socket_is_not_answered_again(self) -> None:
+        events = list[Event]()
+        upstream = MemoryUpstream(events.append)
+        upstream.open(1, None)
+        upstream.accept()
+        upstream.accept()
+        upstream.refuse("late")
+        assert events == [UpstreamOpened(1, None, "")]
+
+    def test_after_it_is_closed_nothing_comes_in(self) -> None:
+        events = list[Event]()
+        upstream = MemoryUpstream(events.append)
+        upstream.open(1, None)
+        upstream.accept()
+        upstream.close(7)
+        assert upstream.is_open
+        upstream.close(1)
+        upstream.close(1)
+        upstream.send(b"a")
+        upstream.drop("late")
+        assert (events, upstream.connection) == ([UpstreamOpened(1, None, "")], None)
+
+    def test_two_at_once_are_ours_to_blame(self) -> None:
+        upstream = MemoryUpstream(print)
+        upstream.open(1, None)
+        with pytest.raises(InvariantError, match="socket 2 is opened while 1 is there"):
+            upstream.open(2, None)
+
+
+class TestShards:
+    def test_a_link_lives(self) -> None:
+        events = list[Event]()
+        shards, made = MemoryShards(events.append), batch()
+        shards.dial("a", "weur")
+        assert shards.dialed == {"a": "weur"}
+        shards.accept("a")
+        shards.send_head("a", 7)
+        shards.send_batch("a", made)
+        assert (shards.fed, shards.dialed) == ({"a": [7, made]}, {})
+        shards.acknowledge("a", 7, 3)
+        shards.drop("a")
+        assert events == [ShardOpened("a"), ShardAcked("a", 7, 3), ShardClosed("a")]
+        assert shards.fed == {}
+
+    def test_a_shard_that_does_not_pick_up(self) -> None:
+        events = list[Event]()
+        shards = MemoryShards(events.append)
+        shards.dial("a", "")
+        shards.drop("a")
+        shards.drop("a")
+        shards.accept("a")
+        assert events == [ShardClosed("a")]
+
+    def test_what_is_sent_into_a_closed_link_is_lost_without_a_word(self) -> None:
+        events = list[Event]()
+        shards = MemoryShards(events.append)
+        shards.dial("a", "")
+        shards.send_batch("a", batch())
+        shards.accept("a")
+        shards.close("a")
+        shards.close("a")
+        shards.send_head("a", 1)
+        shards.acknowledge("a", 1, 1)
+        assert (events, shards.fed) == ([ShardOpened("a")], {})
+
+    def test_closing_does_not_stop_a_call(self) -> None:
+        events = list[Event]()
+        shards = MemoryShards(events.append)
+        shards.dial("a", "")
+        shards.close("a")
+        shards.accept("a")
+        assert events == [ShardOpened("a")]
+
+
+def test_a_log_remembers() -> None:
+    log = MemoryLog()
+    log.write("info", "one", {"n": 1})
+    log.write("error", "two", {})
+    log.write("info", "one", {"n": 2})
+    assert log.lines[1] == ("error", "two", {})
+    assert log.named("one") == [{"n": 1}, {"n": 2}]
