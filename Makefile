@@ -43,7 +43,9 @@ lint: $(VENV_STAMP)
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/accounts.py
+	$(BIN)/python bench/atproto.py
 
 setup: $(VENV_STAMP) $(NPM_STAMP)
 	@$(BIN)/python -m edgerelay_dev.offline

@@ -66,7 +66,17 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
             "checkpoint_seq": oldest_seq,
             "schema_version": 2,
         },
-        "shards": [{"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": last_seq}],
+        "shards": [
+            {
+                "name": "live-0",
+                "region": "weur",
+                "state": "open",
+                "clients": 3,
+                "acked_seq": last_seq,
+                "isolate": "an isolate",
+                "buffered_amount": True,
+            }
+        ],
         "flush_ms": [1.25, 2.5],
     }
     assert set(upstream) <= set(taken["upstream"])

@@ -16,7 +16,7 @@ class TestInfo:
         body = json.loads(response.body)
         assert response.status == 200
         assert (body["name"], body["version"], body["verify"]) == ("EdgeRelay", "1.2.3", "strict")
-        assert body["retention"] == {"days": 62, "oldest_seq": OLDEST_SEQ}
+        assert body["retention"] == {"oldest_seq": OLDEST_SEQ, "seconds": 600}
         assert body["cursor"] == {"oldest": OLDEST_SEQ, "newest": LAST_SEQ, "unit": "unix microseconds"}
 
     def test_it_names_every_endpoint_but_itself(self) -> None:

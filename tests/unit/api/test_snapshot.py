@@ -28,7 +28,7 @@ def conforms(value: object, hint: Any) -> bool:
     if get_origin(hint) is dict:
         key, inner = get_args(hint)
         return key is str and isinstance(value, dict) and all(conforms(each, inner) for each in value.values())
-    return hint in (str, int, float) and type(value) is hint
+    return hint in (str, int, float, bool) and type(value) is hint
 
 
 @pytest.mark.parametrize("each", OBJECTS, ids=lambda each: each.__name__)

@@ -280,9 +280,10 @@ class TestLogAndShards:
         life.node.turn(ShardAsked("live-0", "weur"))
         assert [each["state"] for each in life.take()["shards"]] == ["dialing"]
         life.node.turn(ShardOpened("live-0"))
-        life.node.turn(ShardAcked("live-0", 7, 3))
+        life.node.turn(ShardAcked("live-0", 7, 3, "an isolate", buffered_amount=True))
+        platform = {"isolate": "an isolate", "buffered_amount": True}
         assert life.take()["shards"] == [
-            {"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": 7}
+            {"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": 7, **platform}
         ]
 
 

@@ -77,7 +77,7 @@ def _simulated_network(port: int, rate: float) -> Iterator[dict[str, Any]]:
     Its ports are fixed, so that the next run of the relay finds the same host again. The host's accounts are new in
     every run, and its numbers begin beyond those of the run before: to a relay that remembers, the host was away.
     """
-    started = str(int(time.time()))
+    started = str(int(time.time() * 1_000))
     command = [sys.executable, "-m", "edgerelay_dev.network", "--port", str(port), "--rate", str(rate)]
     command += ["--seed", started, "--first-seq", started]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

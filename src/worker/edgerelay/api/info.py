@@ -18,11 +18,17 @@ def answer_info(snapshot: Snapshot) -> Response:
             "description": "an AT Protocol relay",
             "version": snapshot["version"],
             "endpoints": [SUBSCRIBE, "/health", "/xrpc/_health", "/state"],
-            "retention": {"days": snapshot["retention_days"], "oldest_seq": log["oldest_seq"]},
+            "retention": {"oldest_seq": log["oldest_seq"], "seconds": _kept_s(snapshot)},
             "cursor": {"oldest": log["oldest_seq"], "newest": log["last_seq"], "unit": "unix microseconds"},
             "verify": snapshot["verify"],
         }
     )
+
+
+def _kept_s(snapshot: Snapshot) -> int:
+    """How far back cursors reach now; 0 if nothing is kept yet."""
+    oldest_seq = snapshot["hot_log"]["oldest_seq"]
+    return max(0, snapshot["now_us"] - oldest_seq) // 1_000_000 if oldest_seq else 0
 
 
 def answer_state(snapshot: Snapshot) -> Response:

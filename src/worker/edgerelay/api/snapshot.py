@@ -70,6 +70,9 @@ class ShardState(TypedDict):
     state: str
     clients: int
     acked_seq: int
+    isolate: str
+    buffered_amount: bool
+    """Whether its sockets tell what waits in them; where they do not, readers that are behind get a fixed pace."""
 
 
 class Snapshot(TypedDict):

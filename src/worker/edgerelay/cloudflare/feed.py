@@ -1,7 +1,7 @@
 """RelayState's end of the feed: sockets to the shards, which accept them and may sleep meanwhile.
 
 A batch goes out as one binary message; everything else is JSON text: `{"v": 1, "head": seq}` to the shard,
-`{"v": 1, "ack": seq, "clients": n}` back.
+`{"v": 1, "ack": seq, "clients": n, "isolate": name, "buffered_amount": true}` back.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class FeedSockets:
 
     def _acked(self, shard: str, text: str) -> None:
         message = json.loads(text)
-        self._deliver(ShardAcked(shard, message["ack"], message["clients"]))
+        isolate, buffered_amount = message.get("isolate", ""), message.get("buffered_amount", False)
+        self._deliver(ShardAcked(shard, message["ack"], message["clients"], isolate, buffered_amount))
 
 
 class _Link:

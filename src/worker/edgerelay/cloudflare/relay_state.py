@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import traceback
-import uuid
 from typing import Any, Final
 
 import js
@@ -19,6 +18,7 @@ from workers import DurableObject
 from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
+from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.sql import DurableSql
@@ -79,7 +79,7 @@ class RelayState(DurableObject):
             self._log.write("error", "refused_to_start", {"problem": self._refusal})
             return
         self._rearm()
-        self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, str(uuid.uuid4()), self._clock())
+        self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, isolate_name(), self._clock())
         self._deliver(TimePassed())
 
     def _deliver(self, event: Event) -> None:

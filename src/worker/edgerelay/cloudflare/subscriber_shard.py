@@ -18,10 +18,12 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from workers import DurableObject, Response
 
 from edgerelay.api.message import Request, error_response
+from edgerelay.api.router import finish
 from edgerelay.api.subscribe import Subscription, parse_subscription
 from edgerelay.archive.batch import HEAD_VERSION, BatchHead, decode_head
 from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.cloudflare.clock import make_clock
+from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
@@ -91,8 +93,7 @@ class SubscriberShard(DurableObject):
         for feed in self._raw.getWebSockets("feed"):
             head = feed.deserializeAttachment()
             self._name = head.name
-            if head.seq:
-                self._shard.head = int(head.seq)
+            self._shard.feed_head(int(head.seq), self._clock())
         for socket in self._raw.getWebSockets("reader"):
             reader = str(socket.deserializeAttachment())
             self._sockets[reader] = socket
@@ -149,9 +150,21 @@ class SubscriberShard(DurableObject):
         else:
             self._carry_out(self._shard.batch(_cut(message, 0), now_us))
         self._remember_head(feed)
-        ack = {"v": HEAD_VERSION, "ack": self._shard.head or 0, "clients": len(self._shard)}
-        feed.send(json.dumps(ack))
+        self._acknowledge(feed)
         self._pace()
+
+    def _acknowledge(self, feed: Any) -> None:
+        ack = {
+            "v": HEAD_VERSION,
+            "ack": self._shard.head or 0,
+            "clients": len(self._sockets),
+            "isolate": isolate_name(),
+            "buffered_amount": hasattr(feed, "bufferedAmount"),
+        }
+        try:
+            feed.send(json.dumps(ack))
+        except JsException:
+            return  # the feed is closing
 
     # --- readers --------------------------------------------------------------------------------------------------
 
@@ -159,9 +172,10 @@ class SubscriberShard(DurableObject):
         self._name = self._name or request.headers["x-shard"]
         subscription = parse_subscription(request)
         if not isinstance(subscription, Subscription):
-            return to_response(subscription)
+            return to_response(finish(request, subscription))
         if len(self._sockets) >= self._settings.shard_clients:
-            return to_response(error_response(request, 503, "ShardFull", "too many clients", {"retry-after": "5"}))
+            refusal = error_response(request, 503, "ShardFull", "too many clients", {"retry-after": "5"})
+            return to_response(finish(request, refusal))
         client, server = js.WebSocketPair.new().object_values()
         reader = uuid.uuid4().hex
         self._raw.acceptWebSocket(server, to_js(["reader"]))
@@ -191,6 +205,7 @@ class SubscriberShard(DurableObject):
 
     def _gone(self, socket: Any) -> None:
         if _is_feed(self._raw, socket):
+            self._shard.feed_lost()
             self._ask()
             return
         self._forget(str(socket.deserializeAttachment()))
@@ -204,10 +219,7 @@ class SubscriberShard(DurableObject):
     def _tell_empty(self) -> None:
         """Nobody reads: RelayState may forget this shard."""
         for feed in self._raw.getWebSockets("feed"):
-            try:
-                feed.send(json.dumps({"v": HEAD_VERSION, "ack": self._shard.head or 0, "clients": 0}))
-            except JsException:
-                continue  # the feed is closing
+            self._acknowledge(feed)
 
     def _unsent(self, reader: str) -> int | None:
         return getattr(self._sockets.get(reader), "bufferedAmount", None)

@@ -114,7 +114,7 @@ class UpstreamSockets:
         self._deliver(UpstreamFailed(connection, f"HTTP {status} instead of an upgrade", status, min(seconds, 86_400)))
 
     async def _fetch(self, path: str, headers: dict[str, str], signal: Any) -> Any:
-        options = {"headers": {"user-agent": USER_AGENT, **headers}, "signal": signal, "redirect": "follow"}
+        options = {"headers": {"user-agent": USER_AGENT, **headers}, "signal": signal, "redirect": "manual"}
         return await js.fetch(self._base + path, to_js(options, dict_converter=js.Object.fromEntries))
 
     async def _aside(self, path: str) -> Any:

@@ -56,6 +56,12 @@ class Default(WorkerEntrypoint):
         """Every minute: wake RelayState, should its alarm be lost."""
         await self._relay().poke()
 
+    async def queue(self, batch: Any, *_: Any) -> None:
+        """Nothing is archived yet, so nobody has sent these messages: they are kept for who understands them."""
+        for message in batch.messages:
+            JsonLog("worker", "error").write("error", "unexpected_message", {"queue": str(batch.queue)})
+            message.retry()
+
     def _relay(self) -> Any:
         return self.env.RELAY_STATE._binding.getByName(RELAY_NAME)
 

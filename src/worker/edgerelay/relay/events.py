@@ -106,6 +106,11 @@ class ShardAcked(NamedTuple):
     name: str
     seq: int
     clients: int
+    isolate: str = ""
+    """Names the interpreter that the shard runs in."""
+
+    buffered_amount: bool = False
+    """Its sockets tell how much waits in them."""
 
 
 Event: TypeAlias = (

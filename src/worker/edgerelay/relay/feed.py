@@ -50,6 +50,8 @@ class ShardLink:
     due_us: int = 0
     clients: int = 0
     acked_seq: int = 0
+    isolate: str = ""
+    buffered_amount: bool = False
     skipped: bool = False
     heard_us: int = 0
     on_the_way: deque[tuple[int, int]] = field(default_factory=deque)
@@ -134,6 +136,12 @@ class Feed:
             link.skipped = False
             return [FeedHead(name, last_seq)]
         return []
+
+    def told(self, name: str, isolate: str, *, buffered_amount: bool) -> None:
+        """A shard says what it runs on."""
+        link = self._links.get(name)
+        if link is not None:
+            link.isolate, link.buffered_amount = isolate, buffered_amount
 
     def send(self, batch: Batch, now_us: int) -> list[Command]:
         """Hand a batch to every shard that keeps up."""

@@ -71,10 +71,17 @@ class Node:
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
             if self.accounts.checkpoint_due:
-                registry.save_positions(positions.values())
-                self.accounts.checkpoint(head.last_seq)
+                self._try_checkpoint(registry, positions, head.last_seq)
         last_seq = max(self.log.last_seq, self.accounts.checkpoint_seq)
         return Restored(host_id, tuple(positions.values()), last_seq, last_width, tuple(registry.shards()))
+
+    def _try_checkpoint(self, registry: Registry, positions: dict[int, PositionRow], at_seq: int) -> None:
+        """Keep what must be held in memory small. A storage that takes no writes can still be read."""
+        try:
+            registry.save_positions(positions.values())
+            self.accounts.checkpoint(at_seq)
+        except SqlError as error:
+            self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
 
     def turn(self, event: Event) -> None:
         """Handle an event and everything that follows from it at once."""

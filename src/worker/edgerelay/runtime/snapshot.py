@@ -47,8 +47,16 @@ class SnapshotTaker:
             hot_log=self._hot_log(),
             storage=self._storage(now_us),
             shards=[
-                ShardState(name=x.name, region=x.region, state=x.state, clients=x.clients, acked_seq=x.acked_seq)
-                for x in relay.feed.links
+                ShardState(
+                    name=link.name,
+                    region=link.region,
+                    state=link.state,
+                    clients=link.clients,
+                    acked_seq=link.acked_seq,
+                    isolate=link.isolate,
+                    buffered_amount=link.buffered_amount,
+                )
+                for link in relay.feed.links
             ],
             flush_ms=flush_ms,
         )
