@@ -207,6 +207,12 @@ class TestRenumber:
         assert changed.body == {**body, "seq": new}
         assert changed.kind == "#sync"
 
+    @given(seqs, seqs, st.binary(max_size=20), st.sampled_from([b"", 7, None]))
+    def test_what_blocks_hold_does_not_matter(self, old: int, new: int, around: bytes, other: Value) -> None:
+        for blocks in (around + dumps("seq") + dumps(old) + around, other):
+            body = {"seq": old, "blocks": blocks, "a": around}
+            assert decoded(renumber(decoded(frames.frame("#sync", body)), new)).body == {**body, "seq": new}
+
     @pytest.mark.parametrize("text", [b"cseq\x1a", b"\x63seq\x1a\x63seq\x1a"])
     def test_a_number_that_looks_like_its_own_key_is_found(self, text: bytes) -> None:
         """0x63736571 is `cseq` in ASCII: the field overlaps with what may stand before it."""

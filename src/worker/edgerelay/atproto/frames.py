@@ -9,7 +9,7 @@ Spec: atproto event streams, "Framing"; sync, "Limits" for the size.
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import cbor2
 
@@ -46,6 +46,8 @@ _KINDS: Final = ("#commit", "#identity", "#account", "#sync", "#info")
 _HEADERS: Final = {kind: encode({"op": _OP_MESSAGE, "t": kind}) for kind in _KINDS}
 _ERROR_HEADER: Final = encode({"op": _OP_ERROR})
 _SEQ_KEY: Final = encode("seq")
+_MAX_32_BITS: Final = 2**32 - 1
+_LONG_SEQ: Final = _SEQ_KEY + encode(MAX_SEQ)[:1]
 
 
 class FrameError(WireError):
@@ -182,8 +184,16 @@ def renumber(frame: Frame, seq: int) -> bytes:
     """
     if not 0 < seq <= MAX_SEQ:
         raise InvariantError(f"sequence number {seq} is out of range")
-    raw, field = frame.raw, _SEQ_KEY + encode(frame.body["seq"])
+    raw, field = frame.raw, _seq_field(cast(int, frame.body["seq"]))
+    blocks = frame.body.get("blocks")
+    # The shorter key stands first, so that the number comes before `blocks`, which are most of the frame.
+    end = len(raw) - len(blocks) if isinstance(blocks, bytes) else len(raw)
     start = raw.find(field)
-    if start != raw.rfind(field):
+    if start != raw.rfind(field, 0, end):
         return _HEADERS[frame.kind] + encode({**frame.body, "seq": seq})
-    return raw[:start] + _SEQ_KEY + encode(seq) + raw[start + len(field) :]
+    return raw[:start] + _seq_field(seq) + raw[start + len(field) :]
+
+
+def _seq_field(seq: int) -> bytes:
+    """Key and value of a sequence number; ours always take the longest form."""
+    return _LONG_SEQ + seq.to_bytes(8, "big") if seq > _MAX_32_BITS else _SEQ_KEY + encode(seq)
