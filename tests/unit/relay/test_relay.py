@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cbor2 import dumps
 
 from edgerelay.archive.batch import Batch
 from edgerelay.atproto.frames import MAX_FRAME_BYTES
@@ -346,8 +347,11 @@ class TestVerdicts:
         stage.receive(commit(11, 5))
         stage.receive(frames.error("FutureCursor", ""))
         stage.handle(UpstreamOpened(2, None, ""))
-        stage.verify()
-        assert (len(stage.sent), stage.low, stage.relay.host.position.epoch) == (1, 0, 1)
+        stage.receive(commit(11, 1, BOB))
+        stage.verify(did=ALICE)
+        assert ([did for _, did in stage.sent], stage.low, stage.relay.host.position.epoch) == ([ALICE], 0, 1)
+        stage.verify(did=BOB)
+        assert stage.low == 11
 
 
 def large() -> bytes:
@@ -391,6 +395,13 @@ class TestReasons:
         stage.handle(TextReceived(1))
         assert stage.rejects() == {RejectReason.TEXT_FRAME: 1}
         assert stage.relay.host.upstream.wake_us() == NOW_US + 5 + 120 * S_US
+
+    @pytest.mark.parametrize(("verify", "passed"), [("strict", 0), ("trusted", 0), ("lenient", 1)])
+    def test_only_a_lenient_relay_takes_another_encoding(self, verify: str, passed: int) -> None:
+        stage = Stage(VERIFY=verify).live()
+        time = frames.datetime_text(NOW_US)
+        stage.pass_on(dumps({"op": 1, "t": "#identity"}) + dumps({"time": time, "seq": 5, "did": ALICE}))
+        assert len(stage.sent) == passed
 
     def test_every_reason_is_provoked(self) -> None:
         assert {*PROVOKED, RejectReason.TEXT_FRAME} == set(RejectReason)
@@ -586,6 +597,17 @@ class TestClock:
         stage.now_us -= 1_200 * S_US
         stage.handle(TimePassed())
         assert opened(stage.after(seconds=STORAGE_RETRY_US / S_US)) == [OpenUpstream(1, 0)]
+
+    def test_neither_a_shard_nor_a_checkpoint_waits_until_it_has_caught_up(self) -> None:
+        stage = Stage(Restored(1, shards=(("a", ""),))).live()
+        stage.pass_on(commit(1, 1))
+        stage.handle(ShardClosed("a"))
+        stage.now_us -= 1_200 * S_US
+        stage.handle(TimePassed())
+        commands = stage.after(seconds=1)
+        assert DialShard("a", "") in commands
+        assert not [each for each in commands if isinstance(each, Checkpoint)]
+        assert [each for each in stage.after(seconds=59) if isinstance(each, Checkpoint)]
 
     @pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "2026-11-19T00:00:00Z"])
     def test_a_time_that_no_clock_can_show_is_not_believed(self, text: str) -> None:
