@@ -1,6 +1,7 @@
 """A notation for what follows from what: `play >> event << command << command`.
 
-Every command must be named, in order, before the next event; a command of a type in `but` goes unmentioned.
+Every command must be named, in order, before the next event; a command of a type in `but` goes unmentioned. Tuples with
+names are equal when their fields are, whatever their names: `exact` compares both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-__all__ = ["Playbook"]
+__all__ = ["Playbook", "exact"]
 
 E = TypeVar("E")
 C = TypeVar("C")
@@ -30,10 +31,15 @@ class Playbook(Generic[E, C]):
 
     def __lshift__(self, command: C) -> Playbook[E, C]:
         assert self._due, f"nothing follows where {command} was expected"
-        assert self._due.popleft() == command
+        assert exact([self._due.popleft()]) == exact([command])
         return self
 
     def done(self) -> bool:
         """Tell whether everything that followed was named."""
         assert not self._due, f"nobody expected {list(self._due)}"
         return True
+
+
+def exact(values: Iterable[object]) -> list[tuple[str, object]]:
+    """Values with the names of their types."""
+    return [(type(value).__name__, value) for value in values]

@@ -205,6 +205,13 @@ class TestBackoff:
 
 
 class TestSilence:
+    def test_it_begins_with_the_attempt_and_anew_with_the_socket(self) -> None:
+        made = upstream()
+        made.connecting(NOW_US + 7)
+        assert made.wake_us() == NOW_US + 7 + 20 * S_US
+        made.opened(NOW_US + 9)
+        assert made.wake_us() == NOW_US + 9 + 120 * S_US
+
     def test_whatever_arrives_breaks_it(self) -> None:
         made = in_state(LIVE)
         made.heard(NOW_US + 119 * S_US)

@@ -301,6 +301,7 @@ class TestTurns:
         node.turn(TimePassed())
         assert node.relay.host.upstream.last_problem == "refused at once"
         assert node.relay.host.upstream.state is UpstreamState.BACKING_OFF
+        assert world.timer.at_us == world.clock.now_us + 750_000, "the timer of the later event holds"
 
     def test_a_broken_promise_is_not_caught(self, world: World) -> None:
         candidate = _one_candidate(world)
@@ -413,7 +414,9 @@ class TestRestart:
         world.open()
         assert world.node.accounts.checkpoint_seq == world.node.log.last_seq
         assert world.node.accounts.stats.memtable == 0
-        assert world.upstream.cursor == world.host.newest
+        for _ in range(2):
+            assert world.upstream.cursor == world.host.newest
+            world.open()
 
     def test_another_host_has_a_position_of_its_own(self, world: World) -> None:
         world.live()
@@ -495,7 +498,7 @@ class TestStorage:
         world.happen("commit")
         world.send()
         world.settle()
-        world.sql.writes_left = writes
+        world.sql.writes_left, before = writes, world.upstream.connection
         for _ in range(6):
             world.happen("commit")
             world.send()
@@ -513,6 +516,7 @@ class TestStorage:
         assert world.times() == times(world.host.events)
         assert world.shown == world.durable()
         assert world.pauses == []
+        assert (before, world.upstream.connection) == (1, 2)
 
     def test_a_relay_whose_disk_stays_full_tries_again_and_again_by_itself(self, world: World) -> None:
         world.live()
@@ -570,6 +574,7 @@ class TestStorage:
         world.happen("commit")
         world.send()
         assert (len(world.durable()), world.shown, world.node.storage_failures) == (1, [], 1)
+        assert (world.shards.fed, world.shards.dialed) == ({}, {"live": ""})
         world.settle()
         assert world.shown == world.durable()
 

@@ -144,7 +144,7 @@ class Position:
     def _add_run(self, index: int, run: tuple[int, int]) -> None:
         """Finished numbers between two neighbours in `_pending`, of which the latter has this index."""
         if index == 0:
-            self.low = max(self.low, run[1])
+            self.low = run[1]
             if not self._pending:
                 self._finished_time_us = self.newest_time_us
             while self._stored and self._stored[0][1] <= self.low:
