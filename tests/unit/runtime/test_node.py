@@ -516,7 +516,7 @@ class TestStorage:
         assert world.times() == times(world.host.events)
         assert world.shown == world.durable()
         assert world.pauses == []
-        assert (before, world.upstream.connection) == (1, 2)
+        assert (before, world.node.relay.host.upstream.connection) == (1, 2)
 
     def test_a_relay_whose_disk_stays_full_tries_again_and_again_by_itself(self, world: World) -> None:
         world.live()
