@@ -207,6 +207,7 @@ class TestWrong:
             ("#commit", {"repo": "did:plc:short"}),
             ("#commit", {"repo": "did:example:abc"}),
             ("#commit", {"commit": cid_to_link(cid_for_raw(b"blob"))}),
+            ("#commit", {"prevData": cid_to_link(cid_for_raw(b"blob"))}),
             ("#commit", {"ops": [OP, OP]}),
         ],
     )
