@@ -113,6 +113,12 @@ class TestAcks:
         feed.acked("a", 3, 12, 8, NOW_US + 6)
         assert link(feed).acked_seq == 8
 
+    def test_what_it_runs_on(self) -> None:
+        feed = open_feed("a")
+        feed.told("a", "isolate 7", buffered_amount=True)
+        feed.told("b", "nobody's", buffered_amount=False)
+        assert (link(feed).isolate, link(feed).buffered_amount) == ("isolate 7", True)
+
     def test_a_shard_without_readers_is_forgotten(self) -> None:
         feed = open_feed("a")
         assert exact(feed.acked("a", 8, 0, 8, NOW_US)) == exact([ForgetShard("a"), CloseShard("a")])
