@@ -100,7 +100,7 @@ class Settings:
     max_skew_s: int = _number(300, 10, 3_600)
     """Seconds that our clock and the upstream's may differ before nothing is sequenced."""
 
-    max_in_flight: int = _number(4_096, 16, 65_536)
+    max_in_flight: int = _number(4_096, 16, 16_384)
     """Events that may wait for verification at once; beyond it the upstream is closed and resumed later."""
 
     max_in_flight_bytes: int = _number(24 * _MB, 6 * _MB, 48 * _MB)

@@ -49,6 +49,7 @@ class UpstreamSockets:
         self._base = settings.upstream.replace("ws", "http", 1)
         self._kind = "" if settings.upstream_kind == "auto" else settings.upstream_kind
         self._batch_bytes = settings.batch_bytes
+        self._flush_ms = settings.flush_ms
         self._deliver = deliver
         self._next_flush_us = next_flush_us
         self._clock = clock
@@ -175,8 +176,8 @@ class UpstreamSockets:
             wait_ms = -(-(self._next_flush_us() - self._clock()) // 1_000)
             if wait_ms <= 0:
                 self._hand_over()
-            else:
-                self._timer = js.setTimeout(self._hand_over_proxy, wait_ms)
+            else:  # never longer than one flush takes to come, whatever the clock does
+                self._timer = js.setTimeout(self._hand_over_proxy, min(wait_ms, self._flush_ms))
 
     def _hand_over(self) -> None:
         frames = self._take_frames()
