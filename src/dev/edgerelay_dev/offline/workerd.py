@@ -34,6 +34,8 @@ START_TIMEOUT_S = 60.0
 """A start takes a few seconds; a loaded machine with a cold disk has taken ten times that."""
 STOP_TIMEOUT_S = 5.0
 """How long wrangler may take to stop by itself; it needs less than one second."""
+LOCK_TIMEOUT_S = 5.0
+"""How long another relay may hold the state before a start gives up."""
 POLL_S = 0.05
 PORTS = range(20_000, 32_000)
 PORT_ATTEMPTS = 100
@@ -116,11 +118,7 @@ class RelayProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with (self._folder / "lock").open("w") as lock, self.log_path.open("ab") as log:
-            try:
-                # Handed on to wrangler, and so held until that ends, even when this process ends before it.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StartError(f"another relay runs on the state in {self.state_dir}") from None
+            self._take(lock)
             self._renew_temporary()
             configuration = write_configuration(prepared.checkout, self._folder, self.vars)
             self._wrangler = self._spawn(prepared, configuration, lock, log)
@@ -129,6 +127,22 @@ class RelayProcess:
         except BaseException:
             self.kill()
             raise
+
+    def _take(self, lock: IO[str]) -> None:
+        """Lock the state. The lock is handed on to wrangler, and so held until that ends, even after this process.
+
+        Whatever inherited it from a relay that was killed may outlive that for a moment.
+        """
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StartError(f"another relay runs on the state in {self.state_dir}") from None
+                time.sleep(POLL_S)
+            else:
+                return
 
     def kill(self) -> None:
         """End wrangler and workerd at once, without giving them a chance to write anything (SIGKILL)."""
