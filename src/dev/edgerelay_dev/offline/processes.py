@@ -13,9 +13,12 @@ __all__ = ["Process", "descendants", "running"]
 PROC = Path("/proc")
 """Where Linux says it; elsewhere `ps` does, which a small Linux image may lack."""
 
+ENDED = ("Z", "X")
+"""States of a process that only waits to be waited for."""
+
 
 class Process(NamedTuple):
-    """One process; `command` is its whole command line, which is empty once it has ended."""
+    """One process that has not ended; `command` is its whole command line, which is empty while it is being started."""
 
     pid: int
     parent: int
@@ -40,8 +43,7 @@ def running(pids: Iterable[int]) -> list[int]:
 
 
 def _running() -> list[Process]:
-    everything = _from_proc() if PROC.is_dir() else _from_ps()
-    return [process for process in everything if process.command]
+    return _from_proc() if PROC.is_dir() else _from_ps()
 
 
 def _from_proc() -> list[Process]:
@@ -49,15 +51,16 @@ def _from_proc() -> list[Process]:
     for folder in PROC.glob("[0-9]*"):
         try:
             # "pid (name) state parent ...", where the name may hold spaces and brackets.
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended while we looked
-        found.append(Process(int(folder.name), parent, command))
+        if state not in ENDED:
+            found.append(Process(int(folder.name), int(parent), command))
     return found
 
 
 def _from_ps() -> list[Process]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True)
-    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
-    return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3 and "<defunct>" not in row[2]]
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,state=,args="], check=True, capture_output=True, text=True)
+    rows = [line.split(maxsplit=3) for line in listing.stdout.splitlines()]
+    return [Process(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and row[2][0] not in ENDED]
