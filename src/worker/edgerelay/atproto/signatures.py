@@ -8,11 +8,11 @@ Spec: atproto cryptography, "ECDSA Signature Malleability".
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from edgerelay.atproto.keys import Curve
+from edgerelay.atproto.keys import Curve, PublicKey
 
-__all__ = ["ORDERS", "SIGNATURE_BYTES", "is_well_formed"]
+__all__ = ["ORDERS", "SIGNATURE_BYTES", "SignatureCheck", "is_well_formed"]
 
 SIGNATURE_BYTES: Final = 64
 """`r || s`, 32 bytes each, big-endian. Never DER."""
@@ -30,6 +30,15 @@ _BOUNDS: Final = {
     for curve, order in ORDERS.items()
 }
 _ZERO: Final = bytes(_SCALAR_BYTES)
+
+
+class SignatureCheck(NamedTuple):
+    """A question: is this well-formed, and ECDSA over the SHA-256 of these bytes by this key?"""
+
+    key: PublicKey
+    signed_bytes: bytes
+    signature: bytes
+    """As it was sent, of whatever length."""
 
 
 def is_well_formed(curve: Curve, signature: bytes) -> bool:
