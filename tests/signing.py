@@ -1,31 +1,38 @@
-"""Checks signatures with the package `cryptography`, for tests only."""
+"""Checks signatures by what exists where the tests run: inside Pyodide the Worker's own code, else `cryptography`."""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import sys
+from collections.abc import Sequence
+from functools import cache
 
-import pytest
+from edgerelay.atproto.keys import PublicKey
+from edgerelay.atproto.signatures import SignatureCheck
+from edgerelay.runtime.signatures import SignatureChecker
+from tests.coroutines import finished
 
-from edgerelay.atproto.keys import Curve, PublicKey
-from edgerelay.atproto.signatures import is_well_formed
+__all__ = ["checker", "verdicts", "verifies"]
 
-__all__ = ["verifies"]
+
+@cache
+def checker() -> SignatureChecker:
+    """The one implementation of the port that can run here."""
+    if sys.platform == "emscripten":
+        from edgerelay.cloudflare.signatures import make_checker
+
+        # Given by tests/pyodide/run_units.mjs in the place of signatures.mjs.
+        return make_checker(lambda: importlib.import_module("worker_signatures"))
+    from edgerelay_dev.signatures import CryptographyChecker
+
+    return CryptographyChecker()
+
+
+def verdicts(checks: Sequence[SignatureCheck]) -> list[bool]:
+    """Check a batch."""
+    return finished(checker().check(checks))
 
 
 def verifies(key: PublicKey, message: bytes, signature: bytes) -> bool:
-    """Tell whether a signature is well-formed and right; skips the test where `cryptography` is missing."""
-    pytest.importorskip("cryptography")
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    if not is_well_formed(key.curve, signature):
-        return False
-    group: Any = ec.SECP256K1() if key.curve is Curve.K256 else ec.SECP256R1()
-    public = ec.EllipticCurvePublicKey.from_encoded_point(group, key.point)
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    try:
-        public.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True
+    """Tell whether a signature is well-formed and right."""
+    return verdicts([SignatureCheck(key, message, signature)]) == [True]

@@ -1,6 +1,7 @@
 // Runs pytest inside Pyodide: node run_units.mjs FOLDER=MOUNT... -- PYTEST_ARGUMENT...
 // The first folder is the project's. Environment variables of Python come as JSON in PYODIDE_ENVIRONMENT; the exit
 // status is pytest's.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -8,6 +9,14 @@ import { pathToFileURL } from "node:url";
 const separator = process.argv.indexOf("--");
 const mounts = process.argv.slice(2, separator).map((argument) => argument.split("="));
 const [[project]] = mounts;
+
+// What signatures.mjs exports. It cannot be imported here: Node gives it no compiled module.
+const signatures = async (folder) => {
+  const { loadSecp256k1 } = await import(pathToFileURL(join(folder, "secp256k1.mjs")));
+  const { checkP256 } = await import(pathToFileURL(join(folder, "p256.mjs")));
+  const library = new WebAssembly.Module(readFileSync(join(folder, "secp256k1.wasm")));
+  return { checkK256: loadSecp256k1(library), checkP256 };
+};
 
 try {
   const manifest = createRequire(join(project, "package.json")).resolve("pyodide/package.json");
@@ -21,13 +30,15 @@ try {
       }
     },
   });
-  pyodide.globals.set("pytest_arguments", pyodide.toPy(process.argv.slice(separator + 1)));
-  process.exitCode = pyodide.runPython(`
+  pyodide.registerJsModule("worker_signatures", await signatures(join(project, "src/worker/edgerelay/cloudflare")));
+  const run = pyodide.runPython(`
 import os
 os.chdir("/project")
 import pytest
-int(pytest.main(pytest_arguments))
+lambda arguments: int(pytest.main(arguments))
 `);
+  // Promising, so that a test can wait for a promise.
+  process.exitCode = await run.callPromising(pyodide.toPy(process.argv.slice(separator + 1)));
 } catch (error) {
   // Node would print the line of the source with it, and Pyodide is one line of a megabyte.
   console.error(error.message);

@@ -1,21 +1,16 @@
-"""Signatures. Spec: atproto cryptography, "ECDSA Signature Malleability"; all real commits are verified here too."""
+"""The form of signatures. Spec: atproto cryptography, "ECDSA Signature Malleability"."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.atproto.car import parse_car
-from edgerelay.atproto.commit import announced_commit
-from edgerelay.atproto.identity import parse_document
 from edgerelay.atproto.keys import Curve, key_from_did_key
 from edgerelay.atproto.signatures import ORDERS, SIGNATURE_BYTES, is_well_formed
-from tests.signing import verifies
-from tests.vectors import CAPTURES, base64_bytes, capture, commits, did_documents, load_json, recording
+from tests.vectors import base64_bytes, load_json
 
 
 def signature(r: int, s: int) -> bytes:
@@ -49,35 +44,7 @@ def test_one_of_s_and_its_negative_at_most(curve: Curve, data: bytes) -> None:
 
 class TestVectors:
     def test_interop(self, shared_data: Path) -> None:
-        cases = load_json(shared_data / "vectors/atproto-interop-tests/crypto/signature-fixtures.json")
-        for case in cases:
-            key = key_from_did_key(case["publicKeyDid"])
-            signed = base64_bytes(case["signatureBase64"])
-            assert is_well_formed(key.curve, signed) == case["validSignature"]
-            assert verifies(key, base64_bytes(case["messageBase64"]), signed) == case["validSignature"]
-        assert len(cases) == 6
-
-    def test_recorded_commits_of_the_network(self, shared_data: Path) -> None:
-        documents = did_documents(shared_data)
-        seen = 0
-        for announced in commits(recording(shared_data)):
-            commit = announced_commit(parse_car(announced.blocks), announced.did, announced.rev, announced.commit)
-            key = parse_document(announced.did, json.dumps(documents[announced.did]).encode()).signing_key
-            assert key is not None
-            assert verifies(key, commit.signed_bytes, commit.signature)
-            assert not verifies(key, commit.signed_bytes + b"\0", commit.signature)
-            seen += 1
-        assert seen == 148
-
-    @pytest.mark.parametrize("name", CAPTURES)
-    def test_captured_commits_verify_under_a_key_of_their_account(self, shared_data: Path, name: str) -> None:
-        directory = load_json(shared_data / "capture/plc.json")
-        curves = set()
-        for announced in commits(capture(shared_data, name)):
-            commit = announced_commit(parse_car(announced.blocks), announced.did, announced.rev, announced.commit)
-            # Keys were rotated during the capture: any that the account ever had.
-            log = [entry["operation"].get("verificationMethods", {}) for entry in directory[announced.did]["audit"]]
-            keys = [key_from_did_key(text) for text in {methods.get("atproto") for methods in log} - {None}]
-            assert any(verifies(key, commit.signed_bytes, commit.signature) for key in keys)
-            curves |= {key.curve for key in keys}
-        assert curves == {Curve.K256}
+        """What is wrong in the fixtures is wrong by its form."""
+        for case in load_json(shared_data / "vectors/atproto-interop-tests/crypto/signature-fixtures.json"):
+            curve = key_from_did_key(case["publicKeyDid"]).curve
+            assert is_well_formed(curve, base64_bytes(case["signatureBase64"])) == case["validSignature"]

@@ -1,0 +1,22 @@
+"""Runs coroutines in tests that are not coroutines themselves, on CPython and inside Pyodide."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["finished"]
+
+T = TypeVar("T")
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end. Pyodide has one event loop, which runs already and cannot be started."""
+    if sys.platform == "emscripten":
+        from pyodide.ffi import run_sync  # noqa: TID251 - no other way to wait
+
+        answer: T = run_sync(coroutine)
+        return answer
+    return asyncio.run(coroutine)
