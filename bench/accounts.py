@@ -7,7 +7,7 @@ all merges that follow. Twice: with all accounts equally active, which is the wo
 tenth of the accounts causing about half of the events. After each, some events more that get their account first.
 
 Rows are counted as Durable Objects bill them (`edgerelay.runtime.sql`). Times are those of this interpreter with
-sqlite3 in the same process; what a statement costs on workerd stands beside the bounds in `archive.account_run`.
+sqlite3 in the same process; what a statement costs on workerd stands beside the bounds in `archive.record_run`.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@
     ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account
-        ├── AccountRunError           a stored row of accounts
-        ├── AccountStoreError         the account store
         ├── BatchError                a batch in the log or on the feed
+        ├── RecordRunError            a stored row of records
+        ├── RecordStoreError          a store of records
         ├── SchemaError               the stored state cannot be used by this code
         └── SqlError                  the database refused a statement
 

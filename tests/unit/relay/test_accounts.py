@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.account_run import KEY_BYTES, RECORD_BYTES
+from edgerelay.archive.record_run import KEY_BYTES
 from edgerelay.errors import InvariantError
 from edgerelay.relay.accounts import (
     NO_DIGEST,
     NO_REV,
+    RECORD_BYTES,
     Account,
     AccountRecordError,
     AccountStatus,

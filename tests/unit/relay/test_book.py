@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from edgerelay.archive.account_run import RECORD_BYTES
 from edgerelay.atproto.messages import Message, parse_message
-from edgerelay.relay.accounts import NO_DIGEST, Account, AccountStatus, MemoryAccounts, hash_did
+from edgerelay.relay.accounts import NO_DIGEST, RECORD_BYTES, Account, AccountStatus, MemoryAccounts, hash_did
 from edgerelay.relay.book import AccountBook
 from tests.oracle import frames
 

@@ -13,13 +13,14 @@ from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
-from edgerelay.archive.account_run import KEY_BYTES, RECORD_BYTES
+from edgerelay.archive.record_run import KEY_BYTES
 from edgerelay.errors import InvariantError
 
 __all__ = [
     "DIGEST_BYTES",
     "NO_DIGEST",
     "NO_REV",
+    "RECORD_BYTES",
     "Account",
     "AccountRecordError",
     "AccountStatus",
@@ -27,6 +28,9 @@ __all__ = [
     "MemoryAccounts",
     "hash_did",
 ]
+
+RECORD_BYTES: Final = 96
+"""Bytes of an account as it is stored, its key included."""
 
 DIGEST_BYTES: Final = 32
 """Bytes of a SHA-256; the rest of a CID of a commit or a tree node is always the same (atproto data model: blessed)."""

@@ -8,12 +8,11 @@ Spec: sync, "Commit Validation" (a `rev` that is not newer is ignored); account 
 
 from __future__ import annotations
 
-from edgerelay.archive.account_run import RECORD_BYTES
 from edgerelay.atproto.cid import CBOR_PREFIX
 from edgerelay.atproto.messages import Account as AccountMessage
 from edgerelay.atproto.messages import Commit, Message, Sync
 from edgerelay.atproto.tid import tid_to_int
-from edgerelay.relay.accounts import NO_DIGEST, Account, AccountStatus, AccountStore, hash_did
+from edgerelay.relay.accounts import NO_DIGEST, RECORD_BYTES, Account, AccountStatus, AccountStore, hash_did
 
 __all__ = ["AccountBook"]
 

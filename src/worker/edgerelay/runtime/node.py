@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from edgerelay.archive.account_run import RECORD_BYTES
 from edgerelay.archive.batch import Batch
 from edgerelay.config import Settings
-from edgerelay.relay.accounts import Account
+from edgerelay.relay.accounts import RECORD_BYTES, Account
 from edgerelay.relay.events import Event, LogFilled, TimePassed
 from edgerelay.relay.position import PositionRow
 from edgerelay.relay.relay import Relay, Restored

@@ -1,9 +1,8 @@
-"""The bytes of account runs, and how runs merge."""
+"""The bytes of record runs. The golden ones are of accounts, as they are stored in the field."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from zlib import adler32
@@ -12,30 +11,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.account_run import (
+from edgerelay.archive.record_run import (
     BLOCK_RECORDS,
     KEY_BYTES,
-    MERGE_RUNS,
     PAGE_RECORDS,
-    RECORD_BYTES,
-    AccountRunError,
     Manifest,
     Page,
+    RecordRunError,
     Run,
-    choose_merge,
-    merge_pages,
 )
 
 MAX_ROW_BYTES = 1_000_000  # what the design allows a row of a run
+ACCOUNT = 96  # bytes
+LENGTHS = (KEY_BYTES + 1, 64, ACCOUNT)
 
 
-def record(key: bytes, value: int = 0) -> bytes:
-    return key + value.to_bytes(RECORD_BYTES - KEY_BYTES, "big")
+def record(key: bytes, value: int = 0, length: int = ACCOUNT) -> bytes:
+    rest = length - KEY_BYTES
+    return key + (value & (1 << 8 * rest) - 1).to_bytes(rest, "big")
 
 
-def records_of(seed: int, count: int) -> list[bytes]:
+def records_of(seed: int, count: int, length: int = ACCOUNT) -> list[bytes]:
     source = random.Random(seed)
-    return [record(key, source.getrandbits(600)) for key in sorted(source.randbytes(KEY_BYTES) for _ in range(count))]
+    keys = sorted(source.randbytes(KEY_BYTES) for _ in range(count))
+    return [record(key, source.getrandbits(600), length) for key in keys]
 
 
 def sealed(body: bytes) -> bytes:
@@ -43,16 +42,13 @@ def sealed(body: bytes) -> bytes:
 
 
 keys = st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES)
-runs_of_records = st.dictionaries(keys, st.integers(0, 9)).map(
-    lambda found: [record(key, value) for key, value in sorted(found.items())]
-)
 NEWER = Run(run_id=8, first_keys=(b"\x01" * 16,), counts=(3,), slots=(5,))
 OLDER = Run(run_id=2, first_keys=(b"\x00" * 16, b"\x80" * 16), counts=(1_408, 20), slots=(0, 1))
-MANIFEST = Manifest(checkpoint_seq=1_795_000_000_000_000, next_run_id=9, runs=(NEWER, OLDER))
+MANIFEST = Manifest(mark=1_795_000_000_000_000, next_run_id=9, runs=(NEWER, OLDER))
 
-FULL = Page(run_id=1, index=0, count=PAGE_RECORDS)
+FULL = Page(run_id=1, index=0, count=PAGE_RECORDS, record_bytes=ACCOUNT)
 FULL_RECORDS = records_of(1, PAGE_RECORDS)
-PAGE = Page(run_id=4, index=2, count=2)
+PAGE = Page(run_id=4, index=2, count=2, record_bytes=ACCOUNT)
 RECORDS = records_of(3, 2)
 HEAD, BLOCKS = PAGE.encode(RECORDS)
 
@@ -60,12 +56,12 @@ HEAD, BLOCKS = PAGE.encode(RECORDS)
 class TestGoldenBytes:
     def test_block(self) -> None:
         records = [record(b"\x11" * 16, 1), record(b"\x22" * 16, 2)]
-        _, blocks = Page(run_id=7, index=3, count=2).encode(records)
+        _, blocks = Page(run_id=7, index=3, count=2, record_bytes=ACCOUNT).encode(records)
         assert blocks == sealed(b"ERB1\x07\0\0\0\x21\0\0\0" + records[0] + records[1])
 
     def test_head(self) -> None:
         key = bytes(range(16))
-        head, _ = Page(run_id=7, index=3, count=1).encode([record(key)])
+        head, _ = Page(run_id=7, index=3, count=1, record_bytes=ACCOUNT).encode([record(key)])
         # There is one word; 0x0f0e0d0c sets its bits 12 and 8 (low ten bits), 3 and 28 (next ten).
         word = 1 << 12 | 1 << 8 | 1 << 3 | 1 << 28
         assert head == sealed(b"ERH1\x07\0\0\0\x03\0\0\0" + key + word.to_bytes(4, "little"))
@@ -85,24 +81,24 @@ class TestGoldenBytes:
 
 
 class TestPage:
-    @given(st.integers(1, 2**32), st.integers(1, 3 * BLOCK_RECORDS))
-    def test_a_page_finds_what_it_holds_and_nothing_else(self, seed: int, count: int) -> None:
-        records = records_of(seed, count)
-        page = Page(run_id=4, index=2, count=count)
+    @given(st.integers(1, 2**32), st.integers(1, 3 * BLOCK_RECORDS), st.sampled_from(LENGTHS))
+    def test_a_page_finds_what_it_holds_and_nothing_else(self, seed: int, count: int, length: int) -> None:
+        records = records_of(seed, count, length)
+        page = Page(run_id=4, index=2, count=count, record_bytes=length)
         row, blocks = page.encode(records)
         head = page.decode_head(row)
         assert page.records(blocks) == records
         for found in records:
-            start, length = page.span(head.block_of(found[:KEY_BYTES]))
+            start, size = page.span(head.block_of(found[:KEY_BYTES]))
             assert head.may_contain(found[:KEY_BYTES])
-            assert page.find(found[:KEY_BYTES], start // page.span(0)[1], blocks[start : start + length]) == found
+            assert page.find(found[:KEY_BYTES], start // page.span(0)[1], blocks[start : start + size]) == found
         source = random.Random(seed + 1)
         for _ in range(10):
             key = max(source.randbytes(KEY_BYTES), records[0][:KEY_BYTES])
             block = head.block_of(key)
-            start, length = page.span(block)
+            start, size = page.span(block)
             twin = next((found for found in records if found[:KEY_BYTES] == key), None)
-            assert page.find(key, block, blocks[start : start + length]) == twin
+            assert page.find(key, block, blocks[start : start + size]) == twin
 
     @pytest.mark.parametrize(
         ("count", "spans"),
@@ -113,7 +109,7 @@ class TestPage:
         ],
     )
     def test_where_the_blocks_of_a_page_are(self, count: int, spans: list[tuple[int, int]]) -> None:
-        page = Page(run_id=1, index=0, count=count)
+        page = Page(run_id=1, index=0, count=count, record_bytes=ACCOUNT)
         assert [page.span(block) for block in range(page.block_count)] == spans
 
     def test_the_filter_denies_nearly_all_other_keys(self) -> None:
@@ -128,55 +124,62 @@ class TestDamage:
 
     @pytest.mark.parametrize("length", range(len(BLOCKS)))
     def test_blocks_that_are_cut_short(self, length: int) -> None:
-        with pytest.raises(AccountRunError, match="block 22 of run 4"):
+        with pytest.raises(RecordRunError, match="block 22 of run 4"):
             PAGE.find(RECORDS[0][:KEY_BYTES], 0, BLOCKS[:length])
-        with pytest.raises(AccountRunError, match="page 2 of run 4"):
+        with pytest.raises(RecordRunError, match="page 2 of run 4"):
             PAGE.records(BLOCKS[:length])
 
     @pytest.mark.parametrize("length", range(len(HEAD)))
     def test_a_head_that_is_cut_short(self, length: int) -> None:
-        with pytest.raises(AccountRunError, match="head 2 of run 4"):
+        with pytest.raises(RecordRunError, match="head 2 of run 4"):
             PAGE.decode_head(HEAD[:length])
 
     @pytest.mark.parametrize("length", range(len(MANIFEST.encode())))
     def test_a_manifest_that_is_cut_short(self, length: int) -> None:
-        with pytest.raises(AccountRunError, match="manifest"):
+        with pytest.raises(RecordRunError, match="manifest"):
             Manifest.decode(MANIFEST.encode()[:length])
 
     @given(st.integers(0, len(BLOCKS) - 1), st.integers(1, 255))
     def test_a_byte_of_a_block_that_changed(self, at: int, change: int) -> None:
         blocks = BLOCKS[:at] + bytes([BLOCKS[at] ^ change]) + BLOCKS[at + 1 :]
-        with pytest.raises(AccountRunError, match="the checksum does not match"):
+        with pytest.raises(RecordRunError, match="the checksum does not match"):
             PAGE.records(blocks)
 
     @given(st.integers(0, len(HEAD) - 1), st.integers(1, 255))
     def test_a_byte_of_a_head_that_changed(self, at: int, change: int) -> None:
-        with pytest.raises(AccountRunError, match="the checksum does not match"):
+        with pytest.raises(RecordRunError, match="the checksum does not match"):
             PAGE.decode_head(HEAD[:at] + bytes([HEAD[at] ^ change]) + HEAD[at + 1 :])
 
     def test_a_page_of_another_place(self) -> None:
-        with pytest.raises(AccountRunError, match="head 1 of run 4: found number 2 of run 4"):
+        with pytest.raises(RecordRunError, match="head 1 of run 4: found number 2 of run 4"):
             replace(PAGE, index=1).decode_head(HEAD)
-        with pytest.raises(AccountRunError, match="block 22 of run 5: found number 22 of run 4"):
+        with pytest.raises(RecordRunError, match="block 22 of run 5: found number 22 of run 4"):
             replace(PAGE, run_id=5).records(BLOCKS)
 
     def test_another_block_of_the_same_page(self) -> None:
         _, blocks = FULL.encode(FULL_RECORDS)
         start, length = FULL.span(3)
-        with pytest.raises(AccountRunError, match="block 2 of run 1: found number 3"):
+        with pytest.raises(RecordRunError, match="block 2 of run 1: found number 3"):
             FULL.find(FULL_RECORDS[0][:KEY_BYTES], 2, blocks[start : start + length])
 
     def test_bytes_of_another_kind(self) -> None:
-        with pytest.raises(AccountRunError, match="found a b'ERB1'"):
-            Page(run_id=4, index=22, count=2).decode_head(BLOCKS)
+        with pytest.raises(RecordRunError, match="found a b'ERB1'"):
+            Page(run_id=4, index=22, count=2, record_bytes=ACCOUNT).decode_head(BLOCKS)
+
+    def test_records_of_another_length(self) -> None:
+        other = replace(PAGE, record_bytes=64)
+        with pytest.raises(RecordRunError, match="block 22 of run 4: 208 bytes instead of 144"):
+            other.find(RECORDS[0][:KEY_BYTES], 0, BLOCKS)
+        with pytest.raises(RecordRunError, match="page 2 of run 4: 208 bytes instead of 144"):
+            other.records(BLOCKS)
 
     def test_another_number_of_records(self) -> None:
         other = replace(PAGE, count=3)
-        with pytest.raises(AccountRunError, match="block 22 of run 4: 208 bytes instead of 304"):
+        with pytest.raises(RecordRunError, match="block 22 of run 4: 208 bytes instead of 304"):
             other.find(RECORDS[0][:KEY_BYTES], 0, BLOCKS)
-        with pytest.raises(AccountRunError, match="page 2 of run 4: 208 bytes instead of 304"):
+        with pytest.raises(RecordRunError, match="page 2 of run 4: 208 bytes instead of 304"):
             other.records(BLOCKS)
-        with pytest.raises(AccountRunError, match="head 2 of run 4: 36 bytes instead of 40"):
+        with pytest.raises(RecordRunError, match="head 2 of run 4: 36 bytes instead of 40"):
             other.decode_head(HEAD)
 
     @pytest.mark.parametrize(
@@ -192,17 +195,17 @@ class TestDamage:
         ],
     )
     def test_a_manifest_that_cannot_be(self, manifest: Manifest, problem: str) -> None:
-        with pytest.raises(AccountRunError, match=problem):
+        with pytest.raises(RecordRunError, match=problem):
             Manifest.decode(manifest.encode())
 
     @pytest.mark.parametrize("more", [b"more", b"\0" * 24])
     def test_a_manifest_with_trailing_bytes(self, more: bytes) -> None:
-        with pytest.raises(AccountRunError, match="its runs take"):
+        with pytest.raises(RecordRunError, match="its runs take"):
             Manifest.decode(sealed(MANIFEST.encode()[:-4] + more))
 
     @pytest.mark.parametrize("length", range(12, len(MANIFEST.encode()) - 4))
     def test_a_manifest_that_was_sealed_short(self, length: int) -> None:
-        with pytest.raises(AccountRunError, match="manifest"):
+        with pytest.raises(RecordRunError, match="manifest"):
             Manifest.decode(sealed(MANIFEST.encode()[:length]))
 
 
@@ -226,81 +229,4 @@ class TestManifest:
         assert [run.page_of(bytes([first]) * 16) for first in first_bytes] == [-1, -1, 0, 0, 1, 1]
         assert run.page_of(b"") == -1
         assert run.records == 1_428
-        assert run.page(1) == Page(run_id=2, index=1, count=20)
-
-
-class TestChooseMerge:
-    @pytest.mark.parametrize(
-        ("sizes", "chosen"),
-        [
-            ([], None),
-            ([5], None),
-            ([49, 100], None),
-            ([50, 100], slice(0, 2)),
-            ([10, 10, 10, 100], None),
-            ([10, 10, 10, 10, 100], slice(0, 4)),
-            ([10, 10, 10, 31, 1_000], None),
-            ([10, 10, 10, 30, 1_000], slice(0, 4)),
-            ([1, 10, 10, 10, 10, 1_000], slice(1, 5)),
-            ([30, 1, 1, 1, 1_000], slice(0, 4)),
-        ],
-    )
-    def test_examples(self, sizes: list[int], chosen: slice | None) -> None:
-        assert choose_merge(sizes) == chosen
-
-    @given(st.lists(st.integers(1, 1_000), max_size=300))
-    def test_runs_stay_few_and_stale_records_bounded(self, checkpoints: list[int]) -> None:
-        sizes: list[int] = []
-        for size in checkpoints:
-            sizes.insert(0, size)
-            while (chosen := choose_merge(sizes)) is not None:
-                assert chosen.stop - chosen.start >= min(2, MERGE_RUNS)
-                sizes[chosen] = [sum(sizes[chosen])]
-            assert 2 * sum(sizes[:-1]) < sizes[-1]
-            assert len(sizes) <= 3 * len(bin(sum(sizes)))
-
-
-def cut(records: Sequence[bytes], lengths: Sequence[int]) -> Iterator[list[bytes]]:
-    """Cut a run into pages of these lengths, over and over."""
-    at, which = 0, 0
-    while at < len(records):
-        length = lengths[which % len(lengths)]
-        yield list(records[at : at + length])
-        at, which = at + length, which + 1
-
-
-class TestMergePages:
-    @given(
-        st.lists(st.tuples(runs_of_records, st.lists(st.integers(1, 4), min_size=1, max_size=3)), max_size=5),
-        st.lists(st.sampled_from([bytes([n]) * KEY_BYTES for n in range(12)]), max_size=30),
-        st.integers(1, 6),
-    )
-    def test_merging_agrees_with_a_dictionary(
-        self, runs: list[tuple[list[bytes], list[int]]], shared: list[bytes], page_records: int
-    ) -> None:
-        source = random.Random(len(shared))
-        inputs = []
-        for records, lengths in runs:
-            mixed = {found[:KEY_BYTES]: found for found in records}
-            mixed |= {key: record(key, source.getrandbits(20)) for key in shared if source.random() < 0.5}
-            inputs.append(([mixed[key] for key in sorted(mixed)], lengths))
-        twin: dict[bytes, bytes] = {}
-        for records, _ in inputs:
-            twin |= {found[:KEY_BYTES]: found for found in records}
-        pages = list(merge_pages([cut(records, lengths) for records, lengths in inputs], page_records))
-        assert [found for page in pages for found in page] == [twin[key] for key in sorted(twin)]
-        assert all(len(page) == page_records for page in pages[:-1])
-        assert all(pages)
-
-    def test_merging_reads_only_a_page_of_each_run_ahead(self) -> None:
-        read = [0, 0, 0]
-
-        def counted(which: int) -> Iterator[list[bytes]]:
-            for page in cut(records_of(which, 300), [10]):
-                read[which] += 1
-                yield page
-
-        merged = merge_pages([counted(which) for which in range(3)], 30)
-        for pages_out in range(1, 31):
-            assert len(next(merged)) == 30
-            assert sum(read) <= 3 * pages_out + 2 * 3
+        assert run.page(1, ACCOUNT) == Page(run_id=2, index=1, count=20, record_bytes=ACCOUNT)

@@ -1,10 +1,10 @@
-"""Account runs: the bytes of sorted runs of fixed-size records, and how runs merge.
+"""Record runs: the bytes of sorted runs of fixed-size records.
 
-A *record* is 96 bytes that begin with its 16-byte key; what the rest means is the account store's business. A *run* is
-a set of records in key order, at most one per key, cut into *pages*. A page is stored in two parts: its *blocks*, each
-small enough to be read for one record, and its *head*, which says which block may hold a key, and says "certainly none"
-for most keys that the page does not hold. The *manifest* lists the runs that count, newest first: a key's record is the
-one in the newest run that has it.
+A *record* begins with its 16-byte key. All records of a store have one length, and what else stands in them is its
+owner's business: an account takes 96 bytes, an identity 64. A *run* is a set of records in key order, at most one per
+key, cut into *pages*. A page is stored in two parts: its *blocks*, each small enough to be read for one record, and its
+*head*, which says which block may hold a key, and says "certainly none" for most keys that the page does not hold. The
+*manifest* lists the runs that count, newest first: a key's record is the one in the newest run that has it.
 
 Heads, blocks and the manifest are sealed alike, little-endian:
 
@@ -16,22 +16,23 @@ Heads, blocks and the manifest are sealed alike, little-endian:
 
     head      the first key of each block, then the filter: words of 4 bytes
     block     the records, in key order: BLOCK_RECORDS, fewer in the last one of a page
-    manifest  8 checkpoint seq, 4 next run id, 4 number of runs, and for each run, newest first:
+    manifest  8 mark, 4 next run id, 4 number of runs, and for each run, newest first:
               4 run id, 4 number of pages, and for each page: 4 slot, 4 number of records, 16 first key
 
 The seal names the place that the bytes were written for, so what is found elsewhere is refused like what is damaged.
 Adler-32 because everything is checked whenever it is read, and in WebAssembly CRC-32 takes several times as long.
 
-This module is pure. It does not know where rows are stored, nor when runs are written or merged.
+This module is pure. It does not know where rows are stored, nor when runs are written; how they merge says
+`record_merge`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from struct import Struct, pack
+from struct import Struct, iter_unpack, pack
 from struct import error as StructError
 from typing import Final, NamedTuple
 from zlib import adler32
@@ -42,46 +43,34 @@ __all__ = [
     "BLOCK_RECORDS",
     "FILTER_BITS_PER_RECORD",
     "KEY_BYTES",
-    "MERGE_RUNS",
     "PAGE_RECORDS",
-    "RECORD_BYTES",
-    "AccountRunError",
     "Manifest",
     "Page",
     "PageHead",
+    "RecordRunError",
     "Run",
-    "choose_merge",
-    "merge_pages",
 ]
 
 KEY_BYTES: Final = 16
 """Bytes of a key: half a SHA-256, so that keys are uniform and do not collide."""
 
-RECORD_BYTES: Final = 96
-"""Bytes of a record, its key included."""
-
 BLOCK_RECORDS: Final = 128
-"""Records of a block: 12 KB, so that a cold `get` takes 0.07 ms on workerd instead of 0.26 ms for a page of 128 KB."""
+"""Records of a block, 12 KB of accounts: a cold `get` takes 0.07 ms on workerd; with a page of 128 KB it took 0.26."""
 
 _PAGE_BLOCKS: Final = 11
 
 PAGE_RECORDS: Final = _PAGE_BLOCKS * BLOCK_RECORDS
-"""Records of a full page: 135 KB, one row written. Twice as large: half the rows, but reads slower by a third."""
+"""Records of a full page: 135 KB of accounts in one row. Twice as large: half the rows, but reads slower by a third."""
 
 FILTER_BITS_PER_RECORD: Final = 16
 """Bits of filter per record: a key that is not in a page passes its filter about once in 120 tries."""
-
-MERGE_RUNS: Final = 4
-"""Runs of similar size that are merged together: fewer would rewrite each record more often, more would slow reads."""
 
 _SEAL: Final = Struct("<4sII")
 _CHECKSUM: Final = Struct("<I")
 _SEALED_BYTES: Final = _SEAL.size + _CHECKSUM.size
 
-_RECORD: Final = Struct(f"{RECORD_BYTES}s")
 # The filter takes its bits from the second half of the key: the first half is nearly the same all over a page.
 _KEY_WORDS: Final = Struct("<8xII")
-_RECORD_WORDS: Final = Struct(f"<8xII{RECORD_BYTES - KEY_BYTES}x")
 _FILTER_WORD_BYTES: Final = 4
 # Two bits of a 32-bit word for each value of ten bits: a key sets two such pairs in one word.
 _PAIRS: Final = tuple(1 << (value & 31) | 1 << (value >> 5) for value in range(1_024))
@@ -91,8 +80,8 @@ _RUN: Final = Struct("<II")
 _PAGE_ENTRY: Final = Struct(f"<II{KEY_BYTES}s")
 
 
-class AccountRunError(InvariantError):
-    """A stored row of an account run is damaged, cut short, or not the row that was asked for."""
+class RecordRunError(InvariantError):
+    """A stored row of a run of records is damaged, cut short, or not the row that was asked for."""
 
 
 class _Kind(Enum):
@@ -107,8 +96,8 @@ def _seal(kind: _Kind, run_id: int, index: int, body: bytes) -> bytes:
 
 
 def _check_seal(kind: _Kind, run_id: int, index: int, row: bytes) -> None:
-    def refuse(what: str) -> AccountRunError:
-        return AccountRunError(f"{kind.name.lower()} {index} of run {run_id}: {what}")
+    def refuse(what: str) -> RecordRunError:
+        return RecordRunError(f"{kind.name.lower()} {index} of run {run_id}: {what}")
 
     if len(row) < _SEALED_BYTES:
         raise refuse(f"only {len(row)} bytes")
@@ -137,11 +126,12 @@ def _search(row: bytes, stride: int, count: int, key: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The place of one page and the number of its records: what is needed to read the page's bytes."""
+    """The place of one page, the number of its records and their length: what is needed to read the page's bytes."""
 
     run_id: int
     index: int
     count: int
+    record_bytes: int
 
     @property
     def block_count(self) -> int:
@@ -151,13 +141,16 @@ class Page:
     def span(self, block: int) -> tuple[int, int]:
         """Return where in the page's blocks this one begins, and its length."""
         records = min(BLOCK_RECORDS, self.count - block * BLOCK_RECORDS)
-        return block * (_SEALED_BYTES + BLOCK_RECORDS * RECORD_BYTES), _SEALED_BYTES + records * RECORD_BYTES
+        return (
+            block * (_SEALED_BYTES + BLOCK_RECORDS * self.record_bytes),
+            _SEALED_BYTES + records * self.record_bytes,
+        )
 
     def encode(self, records: Sequence[bytes]) -> tuple[bytes, bytes]:
         """Return the head and the blocks of the page that holds `records`, in key order."""
         blocks = [records[start : start + BLOCK_RECORDS] for start in range(0, len(records), BLOCK_RECORDS)]
         first_keys = b"".join(block[0][:KEY_BYTES] for block in blocks)
-        head = _seal(_Kind.HEAD, self.run_id, self.index, first_keys + _encode_filter(records))
+        head = _seal(_Kind.HEAD, self.run_id, self.index, first_keys + self._filter(records))
         return head, b"".join(
             _seal(_Kind.BLOCK, self.run_id, self._number(at), b"".join(block)) for at, block in enumerate(blocks)
         )
@@ -167,26 +160,28 @@ class Page:
         _check_seal(_Kind.HEAD, self.run_id, self.index, row)
         expected = _SEALED_BYTES + self.block_count * KEY_BYTES + _filter_words(self.count) * _FILTER_WORD_BYTES
         if len(row) != expected:
-            raise AccountRunError(f"head {self.index} of run {self.run_id}: {len(row)} bytes instead of {expected}")
+            raise RecordRunError(f"head {self.index} of run {self.run_id}: {len(row)} bytes instead of {expected}")
         return PageHead(row, self.block_count)
 
     def find(self, key: bytes, block: int, row: bytes) -> bytes | None:
         """Return the record of `key`, given the block that may hold it."""
         self._check_block(block, row)
-        at = _SEAL.size + _search(row, RECORD_BYTES, (len(row) - _SEALED_BYTES) // RECORD_BYTES, key) * RECORD_BYTES
-        return row[at : at + RECORD_BYTES] if row[at : at + KEY_BYTES] == key else None
+        length = self.record_bytes
+        at = _SEAL.size + _search(row, length, (len(row) - _SEALED_BYTES) // length, key) * length
+        return row[at : at + length] if row[at : at + KEY_BYTES] == key else None
 
     def records(self, blocks: bytes) -> list[bytes]:
         """Return all records, in key order, given all blocks."""
-        expected = self.block_count * _SEALED_BYTES + self.count * RECORD_BYTES
+        expected = self.block_count * _SEALED_BYTES + self.count * self.record_bytes
         if len(blocks) != expected:
-            raise AccountRunError(f"page {self.index} of run {self.run_id}: {len(blocks)} bytes instead of {expected}")
+            raise RecordRunError(f"page {self.index} of run {self.run_id}: {len(blocks)} bytes instead of {expected}")
         records: list[bytes] = []
+        one = Struct(f"{self.record_bytes}s")
         for block in range(self.block_count):
             start, length = self.span(block)
             row = blocks[start : start + length]
             self._check_block(block, row)
-            records += [record for (record,) in _RECORD.iter_unpack(row[_SEAL.size : -_CHECKSUM.size])]
+            records += [record for (record,) in one.iter_unpack(row[_SEAL.size : -_CHECKSUM.size])]
         return records
 
     def _check_block(self, block: int, row: bytes) -> None:
@@ -194,10 +189,17 @@ class Page:
         _check_seal(_Kind.BLOCK, self.run_id, number, row)
         _, length = self.span(block)
         if len(row) != length:
-            raise AccountRunError(f"block {number} of run {self.run_id}: {len(row)} bytes instead of {length}")
+            raise RecordRunError(f"block {number} of run {self.run_id}: {len(row)} bytes instead of {length}")
 
     def _number(self, block: int) -> int:
         return self.index * _PAGE_BLOCKS + block
+
+    def _filter(self, records: Sequence[bytes]) -> bytes:
+        count = _filter_words(self.count)
+        words = [0] * count
+        for which, bits in iter_unpack(f"<8xII{self.record_bytes - KEY_BYTES}x", b"".join(records)):
+            words[which % count] |= _PAIRS[bits & 1_023] | _PAIRS[bits >> 10 & 1_023]
+        return pack(f"<{count}I", *words)
 
 
 class PageHead:
@@ -233,14 +235,6 @@ def _filter_words(count: int) -> int:
     return -(-count * FILTER_BITS_PER_RECORD // 32)
 
 
-def _encode_filter(records: Sequence[bytes]) -> bytes:
-    count = _filter_words(len(records))
-    words = [0] * count
-    for which, bits in _RECORD_WORDS.iter_unpack(b"".join(records)):
-        words[which % count] |= _PAIRS[bits & 1_023] | _PAIRS[bits >> 10 & 1_023]
-    return pack(f"<{count}I", *words)
-
-
 class Run(NamedTuple):
     """The directory of one run: for each page its first key, its number of records and the slot that stores it."""
 
@@ -254,9 +248,9 @@ class Run(NamedTuple):
         """How many records the run holds."""
         return sum(self.counts)
 
-    def page(self, index: int) -> Page:
+    def page(self, index: int, record_bytes: int) -> Page:
         """Return what is needed to read a page."""
-        return Page(self.run_id, index, self.counts[index])
+        return Page(self.run_id, index, self.counts[index], record_bytes)
 
     def page_of(self, key: bytes) -> int:
         """Return the index of the only page that can hold `key`, or -1 if `key` lies before the first."""
@@ -264,10 +258,11 @@ class Run(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """Which runs count, and up to where they are complete. Replacing it is what makes a change take effect."""
+    """Which runs count, and as of when. Replacing it is what makes a change take effect."""
 
-    checkpoint_seq: int = 0
-    """All updates up to this seq are in the runs."""
+    mark: int = 0
+    """What the owner said with the last checkpoint: of accounts the seq up to which all changes are in the runs, of
+    identities the time."""
 
     next_run_id: int = 1
     """Larger than the id of every run that was ever in a manifest."""
@@ -277,7 +272,7 @@ class Manifest(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the row of the manifest."""
-        parts = [_MANIFEST.pack(self.checkpoint_seq, self.next_run_id, len(self.runs))]
+        parts = [_MANIFEST.pack(self.mark, self.next_run_id, len(self.runs))]
         for run in self.runs:
             parts.append(_RUN.pack(run.run_id, len(run.slots)))
             parts += map(_PAGE_ENTRY.pack, run.slots, run.counts, run.first_keys)
@@ -290,7 +285,7 @@ class Manifest(NamedTuple):
         body, at = memoryview(row)[_SEAL.size : -_CHECKSUM.size], _MANIFEST.size
         runs: list[Run] = []
         try:
-            checkpoint_seq, next_run_id, run_count = _MANIFEST.unpack_from(body)
+            mark, next_run_id, run_count = _MANIFEST.unpack_from(body)
             for _ in range(run_count):
                 run_id, page_count = _RUN.unpack_from(body, at)
                 pages_at = at + _RUN.size
@@ -298,78 +293,20 @@ class Manifest(NamedTuple):
                 slots, counts, first_keys = zip(*_PAGE_ENTRY.iter_unpack(body[pages_at:at]), strict=True)
                 runs.append(Run(run_id, first_keys, counts, slots))
         except (ValueError, StructError) as error:
-            raise AccountRunError("manifest: does not hold the runs that it announces") from error
+            raise RecordRunError("manifest: does not hold the runs that it announces") from error
         if at != len(body):
-            raise AccountRunError(f"manifest: {len(body)} bytes, its runs take {at}")
-        manifest = cls(checkpoint_seq, next_run_id, tuple(runs))
+            raise RecordRunError(f"manifest: {len(body)} bytes, its runs take {at}")
+        manifest = cls(mark, next_run_id, tuple(runs))
         manifest._check()
         return manifest
 
     def _check(self) -> None:
         slots = [slot for run in self.runs for slot in run.slots]
         if len(set(slots)) != len(slots):
-            raise AccountRunError("manifest: two pages in one slot")
+            raise RecordRunError("manifest: two pages in one slot")
         run_ids = {run.run_id for run in self.runs}
         if len(run_ids) != len(self.runs) or any(run_id >= self.next_run_id for run_id in run_ids):
-            raise AccountRunError("manifest: a run id is used twice or lies ahead")
+            raise RecordRunError("manifest: a run id is used twice or lies ahead")
         for run in self.runs:
             if list(run.first_keys) != sorted(set(run.first_keys)) or 0 in run.counts:
-                raise AccountRunError(f"manifest: the pages of run {run.run_id} are not in order")
-
-
-def choose_merge(sizes: Sequence[int]) -> slice | None:
-    """Return which runs to merge next, given the records of each run from newest to oldest; None if all is well.
-
-    1. When all newer runs together reach half of the oldest, everything becomes one run: so there are never many
-       more than 1.5 records per account.
-    2. Otherwise the newest `MERGE_RUNS` or more neighbours of which none is larger than those before it together.
-
-    A record is then rewritten about log2(accounts / checkpoint) times at worst, and runs stay about as few.
-    """
-    oldest = len(sizes) - 1
-    if oldest > 0 and 2 * sum(sizes[:oldest]) >= sizes[oldest]:
-        return slice(0, len(sizes))
-    start = 0
-    while start < oldest:
-        total, stop = sizes[start], start + 1
-        while stop < oldest and sizes[stop] <= total:
-            total += sizes[stop]
-            stop += 1
-        if stop - start >= MERGE_RUNS:
-            return slice(start, stop)
-        start = stop
-    return None
-
-
-def merge_pages(
-    runs: Sequence[Iterable[Sequence[bytes]]], page_records: int = PAGE_RECORDS
-) -> Iterator[Sequence[bytes]]:
-    """Merge runs, given as their pages of records from oldest to newest; where keys are equal the newest record stays.
-
-    Yields full pages and a last one. It reads as little ahead as it can: one page of each run is in memory.
-    """
-    pages = [iter(run) for run in runs]
-    heads: list[Sequence[bytes]] = [() for _ in runs]
-    merged: list[bytes] = []
-    while True:
-        for which, head in enumerate(heads):
-            heads[which] = head or next(pages[which], ())
-        if not any(heads):
-            break
-        # Up to the smallest last key nothing unread can be missing.
-        limit = min(head[-1][:KEY_BYTES] for head in heads if head)
-        newest: dict[bytes, bytes] = {}
-        for which, head in enumerate(heads):
-            cut = bisect_right(head, limit, key=_key)
-            newest.update({record[:KEY_BYTES]: record for record in head[:cut]})
-            heads[which] = head[cut:]
-        merged += sorted(newest.values())
-        while len(merged) >= page_records:
-            yield merged[:page_records]
-            del merged[:page_records]
-    if merged:
-        yield merged
-
-
-def _key(record: bytes) -> bytes:
-    return record[:KEY_BYTES]
+                raise RecordRunError(f"manifest: the pages of run {run.run_id} are not in order")
