@@ -11,6 +11,7 @@
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account
         ├── BatchError                a batch in the log or on the feed
+        ├── IdentityRecordError       a stored identity
         ├── RecordRunError            a stored row of records
         ├── RecordStoreError          a store of records
         ├── SchemaError               the stored state cannot be used by this code

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgerelay.errors import InvariantError, SchemaError
+from edgerelay.relay.accounts import Account, hash_did
+from edgerelay.relay.identities import KnownIdentity
+from edgerelay.runtime.account_runs import AccountRuns
+from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION, migrate
 from edgerelay.runtime.sql import Row, Sqlite, SqlValue
 
@@ -85,6 +89,26 @@ class TestForward:
         assert sql.execute("SELECT * FROM hosts") == [(7, "wss://pds.test")]
         assert sql.execute("SELECT * FROM positions") == [(7, 1, 100, "[[102, 104]]", 5, 6)]
         assert sql.execute("SELECT * FROM log") == [(0, 0, 8, 9, 0, 1, b"head", b"frames")]
+
+    def test_the_accounts_that_the_second_version_stored_are_kept(self, state: State) -> None:
+        sql = state(2)
+        account = Account(hash_did("did:plc:alice"), host_id=7, rev=9)
+        before = AccountRuns(sql)
+        before.put(account)
+        before.checkpoint(5)
+        assert migrate(sql) == 2
+        after = AccountRuns(sql)
+        assert (after.checkpoint_seq, after.get(account.did_hash)) == (5, account)
+
+    def test_a_state_of_the_second_version_takes_identities(self, state: State) -> None:
+        sql = state(2)
+        migrate(sql)
+        key, identity = hash_did("did:plc:alice"), KnownIdentity(None, "https://pds.test", 5_000_000)
+        before = IdentityRuns(sql)
+        assert before.get(key) is None
+        before.put(key, identity)
+        before.checkpoint(6_000_000)
+        assert IdentityRuns(sql).get(key) == identity
 
     def test_what_is_written_is_in_the_file(self, tmp_path: Path) -> None:
         first = Sqlite(tmp_path / "state")
@@ -170,8 +194,8 @@ class TestRefusal:
 
 
 def test_steps_that_ran_somewhere_stay_as_they_were(state: State) -> None:
-    """The first two are in the field: the tables that they create, column by column."""
-    sql = state(2)
+    """The tables that they create, column by column."""
+    sql = state(3)
     tables = [name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     columns = {
         table: [name for (name,) in sql.execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", table)]
@@ -181,8 +205,11 @@ def test_steps_that_ran_somewhere_stay_as_they_were(state: State) -> None:
         "account_manifest": ["id", "body"],
         "account_pages": ["slot", "head", "blocks"],
         "hosts": ["host_id", "url"],
+        "identity_manifest": ["id", "body"],
+        "identity_pages": ["slot", "head", "blocks"],
         "log": ["slot", "prev_seq", "first_seq", "last_seq", "part", "parts", "head", "frames"],
         "meta": ["key", "value"],
+        "origins": ["number", "origin"],
         "positions": ["host_id", "epoch", "low", "done", "newest_time_us", "replay_until_us"],
         "shards": ["name", "region"],
     }

@@ -11,6 +11,7 @@ from typing import Final
 
 from edgerelay.errors import SchemaError
 from edgerelay.runtime.account_runs import SCHEMA as ACCOUNT_TABLES
+from edgerelay.runtime.identity_runs import SCHEMA as IDENTITY_TABLES
 from edgerelay.runtime.sql import Sql
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate"]
@@ -28,6 +29,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE TABLE shards (name TEXT PRIMARY KEY, region TEXT NOT NULL) WITHOUT ROWID",
         *ACCOUNT_TABLES,
     ),
+    IDENTITY_TABLES,
 )
 """Step n brings a state from version n to n + 1. Steps are never changed once they have run anywhere."""
 
