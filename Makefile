@@ -45,6 +45,7 @@ lint: $(VENV_STAMP)
 bench: setup
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/accounts.py
+	$(BIN)/python bench/identities.py
 	$(BIN)/python bench/atproto.py
 
 setup: $(VENV_STAMP) $(NPM_STAMP)
