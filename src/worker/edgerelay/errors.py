@@ -4,6 +4,7 @@
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
     │   └── WireError                 bytes that are not what the wire format demands
     │       ├── CommitError           a commit object, or what it says against its message
+    │       ├── ContainersError       a JSON object that is not safe to parse
     │       ├── FrameError            a frame or its header
     │       ├── MessageError          a field of a message
     │       └── TreeError             a Merkle search tree, or the operations on it

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.atproto.identity import (
-    MAX_DOCUMENT_BYTES,
-    MAX_DOCUMENT_CONTAINERS,
-    Absence,
-    document_url,
-    parse_document,
-    read_answer,
-)
+from edgerelay.atproto.identity import Absence, document_url, parse_document, read_answer
+from edgerelay.atproto.json_object import MAX_OBJECT_BYTES
 from edgerelay.atproto.keys import Curve, key_from_did_key, key_from_multikey
 from edgerelay.errors import WireError
 from tests.vectors import did_documents, load_json
@@ -79,7 +73,7 @@ class TestSigningKey:
         ],
     )
     def test_unusable_ones_do_not(self, change: dict[str, Any]) -> None:
-        if len(json.dumps(change)) < MAX_DOCUMENT_BYTES:
+        if len(json.dumps(change)) < MAX_OBJECT_BYTES:
             assert parse(verificationMethod=[METHOD | change]).signing_key is None
         else:
             with pytest.raises(WireError):
@@ -120,6 +114,7 @@ class TestHost:
             "https://user:password@pds.example.com",
             "https://pds.example.com:https",
             "https://pds.example.com:123456",
+            "https://pds.example.com:0",
             "https://pds.example.com\n",
             " https://pds.example.com",
             "https://pds.example.com\\evil.example",
@@ -169,17 +164,9 @@ class TestBounds:
 
     def test_size(self) -> None:
         body = json.dumps(DOCUMENT).encode()
-        assert parse_document(DID, body + b" " * (MAX_DOCUMENT_BYTES - len(body))).handle is not None
+        assert parse_document(DID, body + b" " * (MAX_OBJECT_BYTES - len(body))).handle is not None
         with pytest.raises(WireError, match="too large"):
-            parse_document(DID, body + b" " * (MAX_DOCUMENT_BYTES - len(body) + 1))
-
-    @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
-    def test_nesting(self, opening: bytes) -> None:
-        # This ends the interpreter in Pyodide, if it reaches the JSON parser.
-        with pytest.raises(WireError, match="too large"):
-            parse_document(DID, opening * 20_000)
-        with pytest.raises(WireError):
-            parse_document(DID, b"[" * MAX_DOCUMENT_CONTAINERS)
+            parse_document(DID, body + b" " * (MAX_OBJECT_BYTES - len(body) + 1))
 
 
 class TestAnswer:

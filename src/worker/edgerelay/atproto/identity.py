@@ -8,45 +8,28 @@ Spec: atproto DID; did:plc; did:web; atproto identity guide.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from edgerelay.atproto.json_object import parse_object
 from edgerelay.atproto.keys import PublicKey, key_from_legacy, key_from_multikey
+from edgerelay.atproto.origin import is_public_host, normalize_origin
 from edgerelay.atproto.syntax import is_handle, is_plc_did
 from edgerelay.errors import WireError
 
-__all__ = [
-    "MAX_DOCUMENT_BYTES",
-    "MAX_DOCUMENT_CONTAINERS",
-    "Absence",
-    "Identity",
-    "document_url",
-    "parse_document",
-    "read_answer",
-]
+__all__ = ["Absence", "Identity", "document_url", "parse_document", "read_answer"]
 
-MAX_DOCUMENT_BYTES: Final = 65_536
-"""A document of the PLC directory has at most 8 KB; a did:web may say more, and need not."""
-
-MAX_DOCUMENT_CONTAINERS: Final = 500
-"""Brackets and braces opened, in strings or not. It bounds the nesting: Pyodide's JSON parser does not raise beyond
-some 5,000 levels but overflows the stack, and the interpreter is lost."""
-
-_DISALLOWED_TLDS: Final = (".alt", ".arpa", ".example", ".internal", ".invalid", ".local", ".localhost", ".onion")
 _LOCAL_WEB: Final = re.compile(r"did:web:localhost(?:%3A([0-9]{1,5}))?")
-_ENDPOINT: Final = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE | re.ASCII)
-_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 _MULTIKEY: Final = "Multikey"
 _TOMBSTONE_WORDS: Final = b"DID not available"
 """What the directory's code says of a tombstoned DID, with status 404; its specification says 410."""
 
 
 class Absence(StrEnum):
-    """Why a DID has no identity."""
+    """Why a DID has no identity, or no account where one was looked for."""
 
     NOT_FOUND = "not_found"
     TOMBSTONED = "tombstoned"
@@ -82,7 +65,7 @@ def document_url(did: str, plc_url: str, *, allow_localhost: bool = False) -> st
     if not did.startswith("did:web:"):
         raise WireError("a DID of a method that is not supported")
     host = did.removeprefix("did:web:").lower()
-    if not is_handle(host) or host.endswith(_DISALLOWED_TLDS):
+    if not is_public_host(host):
         raise WireError("a did:web that does not name a public host")
     return f"https://{host}/.well-known/did.json"
 
@@ -104,13 +87,8 @@ def read_answer(did: str, status: int, body: bytes) -> Identity | Absence:
 
 def parse_document(did: str, body: bytes) -> Identity:
     """Read a DID document; what is unusable in it is taken as absent."""
-    if len(body) > MAX_DOCUMENT_BYTES or body.count(b"[") + body.count(b"{") > MAX_DOCUMENT_CONTAINERS:
-        raise WireError("a DID document is too large")
-    try:
-        document = json.loads(body)
-    except ValueError:
-        raise WireError("a DID document is not JSON") from None
-    if not isinstance(document, dict) or document.get("id") != did:
+    document = parse_object(body)
+    if document.get("id") != did:
         raise WireError("a DID document belongs to another DID")
     return Identity(
         did,
@@ -134,10 +112,9 @@ def _endpoints(did: str, document: dict[str, object]) -> Iterator[str]:
     for service in _entries(document, "service", did, "#atproto_pds"):
         endpoint = service.get("serviceEndpoint")
         if service.get("type") == "AtprotoPersonalDataServer" and isinstance(endpoint, str):
-            match = _ENDPOINT.fullmatch(endpoint)
-            if match is not None:
-                scheme, host, port = match[1].lower(), match[2].lower(), match[3] or ""
-                yield f"{scheme}://{host}{port if port != _DEFAULT_PORTS[scheme] else ''}"
+            origin = normalize_origin(endpoint.removesuffix("/"))
+            if origin is not None:
+                yield origin
 
 
 def _handles(document: dict[str, object]) -> Iterator[str]:
