@@ -2,6 +2,7 @@
 
     EdgeRelayError
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
+    │   ├── FetchError                a host that does not answer
     │   └── WireError                 bytes that are not what the wire format demands
     │       ├── CommitError           a commit object, or what it says against its message
     │       ├── ContainersError       a JSON object that is not safe to parse
@@ -15,6 +16,7 @@
         ├── IdentityRecordError       a stored identity
         ├── RecordRunError            a stored row of records
         ├── RecordStoreError          a store of records
+        ├── ResolverWireError         a message between RelayState and the resolver
         ├── SchemaError               the stored state cannot be used by this code
         └── SqlError                  the database refused a statement
 

@@ -20,9 +20,18 @@ from edgerelay.relay.events import (
     UpstreamFailed,
     UpstreamOpened,
 )
-from edgerelay.runtime import ports
-from edgerelay.runtime.memory import ManualClock, ManualTimer, MemoryLog, MemoryShards, MemoryUpstream
+from edgerelay.runtime import fetcher, ports
+from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
+from edgerelay.runtime.memory import (
+    ManualClock,
+    ManualTimer,
+    MemoryFetcher,
+    MemoryLog,
+    MemoryShards,
+    MemoryUpstream,
+)
 from tests.playbook import exact
+from tests.virtual_time import run
 
 
 def batch() -> Batch:
@@ -38,6 +47,7 @@ def batch() -> Batch:
         (ports.ShardPort, MemoryShards),
         (ports.Timer, ManualTimer),
         (ports.LogSink, MemoryLog),
+        (fetcher.Fetcher, MemoryFetcher),
     ],
 )
 def test_each_is_its_port(port: type, implementation: type) -> None:
@@ -180,3 +190,23 @@ def test_a_log_remembers() -> None:
     log.write("info", "one", {"n": 2})
     assert log.lines[1] == ("error", "two", {})
     assert log.named("one") == [{"n": 1}, {"n": 2}]
+
+
+class TestFetcher:
+    def test_a_url_answers_what_it_was_told_to_and_as_late(self) -> None:
+        web = MemoryFetcher()
+        web.web, web.latency_s = {"https://a.com": Fetched(200, b"a", 7)}, {"https://a.com": 2.0}
+        assert run(web.fetch("https://a.com")) == (Fetched(200, b"a", 7), 2.0)
+        assert (web.asked, web.pending, web.most_pending) == (["https://a.com"], 0, 1)
+
+    def test_a_body_is_cut_where_nobody_reads_on(self) -> None:
+        web = MemoryFetcher()
+        web.web = {"https://a.com": Fetched(200, bytes(MAX_BODY_BYTES + 1))}
+        assert len(run(web.fetch("https://a.com"))[0].body) == MAX_BODY_BYTES
+
+    def test_a_url_may_not_answer_and_others_never_do(self) -> None:
+        web = MemoryFetcher()
+        web.web = {"https://a.com": FetchError("timeout")}
+        for url, problem in (("https://a.com", "timeout"), ("https://b.com", "network")):
+            with pytest.raises(FetchError, match=problem):
+                run(web.fetch(url))

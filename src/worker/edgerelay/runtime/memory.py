@@ -1,4 +1,4 @@
-"""The ports without a platform: whoever holds them plays the host, the shards and the clock.
+"""The ports without a platform: whoever holds them plays the hosts, the shards and the clock.
 
 What the platform's sockets do, these do too: an attempt is answered later, what comes in under a socket that was closed
 is gone, and what is sent into one is lost without a word. Nothing happens by itself. For tests, rehearsals and tools.
@@ -6,6 +6,7 @@ is gone, and what is sent into one is lost without a word. Nothing happens by it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from edgerelay.archive.batch import Batch
@@ -22,8 +23,9 @@ from edgerelay.relay.events import (
     UpstreamFailed,
     UpstreamOpened,
 )
+from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
 
-__all__ = ["ManualClock", "ManualTimer", "MemoryLog", "MemoryShards", "MemoryUpstream"]
+__all__ = ["ManualClock", "ManualTimer", "MemoryFetcher", "MemoryLog", "MemoryShards", "MemoryUpstream"]
 
 Deliver = Callable[[Event], None]
 
@@ -148,6 +150,35 @@ class MemoryShards:
         """A shard tells what it has, and how many read it."""
         if shard in self.fed:
             self._deliver(ShardAcked(shard, seq, clients))
+
+
+class MemoryFetcher:
+    """`Fetcher` whose web is a mapping; elsewhere nobody answers."""
+
+    def __init__(self) -> None:
+        self.web: dict[str, Fetched | FetchError] = {}
+        """What each URL answers, or why it does not."""
+
+        self.latency_s: dict[str, float] = {}
+        """How long each URL takes to answer, or not to; elsewhere no time at all."""
+
+        self.asked: list[str] = []
+        """Every URL that was asked for, in order."""
+
+        self.pending = 0
+        self.most_pending = 0
+        """How many answers were waited for at once."""
+
+    async def fetch(self, url: str) -> Fetched:
+        self.asked.append(url)
+        self.pending += 1
+        self.most_pending = max(self.most_pending, self.pending)
+        await asyncio.sleep(self.latency_s.get(url, 0))
+        self.pending -= 1
+        answer = self.web.get(url, FetchError("network: nobody is there"))
+        if isinstance(answer, FetchError):
+            raise answer
+        return answer._replace(body=answer.body[:MAX_BODY_BYTES])
 
 
 class MemoryLog:

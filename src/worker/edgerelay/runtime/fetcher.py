@@ -1,0 +1,76 @@
+"""The port to the web: one small answer to one GET, from a host that may do anything.
+
+All implementations say who asks, follow no redirect, keep no cookie, take no answer from a cache, and give up after a
+time and a size. Where a relay may ask is decided before.
+
+Spec: RFC 9110, "Retry-After" and "User-Agent".
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from edgerelay import __version__
+from edgerelay.atproto.json_object import MAX_OBJECT_BYTES
+from edgerelay.atproto.timestamp import http_date_us
+from edgerelay.errors import PeerError
+
+__all__ = [
+    "FETCH_TIMEOUT_S",
+    "MAX_BODY_BYTES",
+    "MAX_RETRY_AFTER_S",
+    "USER_AGENT",
+    "FetchError",
+    "Fetched",
+    "Fetcher",
+    "parse_retry_after",
+]
+
+USER_AGENT: Final = f"EdgeRelay/{__version__} (atproto-relay)"
+
+FETCH_TIMEOUT_S: Final = 5
+"""Seconds for a whole answer: the directory takes 0.1, and a host that takes longer is not worth waiting for."""
+
+MAX_BODY_BYTES: Final = MAX_OBJECT_BYTES + 1
+"""Bytes that are read of an answer: one more than anybody wants, which shows that it was too large."""
+
+MAX_RETRY_AFTER_S: Final = 3_600
+"""The longest, in seconds, that somebody else's mistake can keep us away."""
+
+_S_US: Final = 1_000_000
+
+
+class Fetched(NamedTuple):
+    """An answer, of whatever status: also a redirect is one."""
+
+    status: int
+    body: bytes
+    """At most `MAX_BODY_BYTES`; what came after that is lost."""
+
+    retry_after_s: int = 0
+
+
+class FetchError(PeerError):
+    """There was no answer, or not all of it in time: `timeout`, or `network` and what the platform says of it."""
+
+
+class Fetcher(Protocol):
+    """Asks."""
+
+    async def fetch(self, url: str) -> Fetched:
+        """GET an http(s) URL.
+
+        Raises:
+            FetchError: there was no answer.
+        """
+
+
+def parse_retry_after(retry_after: str, date: str) -> int:
+    """Read `Retry-After`, seconds or a date, beside the `Date` of the same answer; 0 if it says nothing."""
+    if retry_after.isascii() and retry_after.isdigit():
+        # More digits than the bound has only make it longer, and Python reads no numbers of thousands of digits.
+        return min(int(retry_after[:10]), MAX_RETRY_AFTER_S)
+    at_us, now_us = http_date_us(retry_after), http_date_us(date)
+    if at_us is None or now_us is None:
+        return 0
+    return min(max(0, -(-(at_us - now_us) // _S_US)), MAX_RETRY_AFTER_S)
