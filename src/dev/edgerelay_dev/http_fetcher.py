@@ -1,0 +1,50 @@
+"""The port to the web on CPython, for tools and tests; the relay has its own on the platform."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+
+from edgerelay.runtime.fetcher import (
+    FETCH_TIMEOUT_S,
+    MAX_BODY_BYTES,
+    USER_AGENT,
+    Fetched,
+    FetchError,
+    parse_retry_after,
+)
+
+__all__ = ["HttpFetcher"]
+
+
+class HttpFetcher:
+    """`Fetcher` with aiohttp: an asynchronous context manager, which keeps connections until it is left."""
+
+    async def __aenter__(self) -> Self:
+        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        timeout = ClientTimeout(total=FETCH_TIMEOUT_S)
+        self._session = ClientSession(headers=headers, timeout=timeout, cookie_jar=DummyCookieJar())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str) -> Fetched:
+        """GET a URL."""
+        body = b""
+        try:
+            async with self._session.get(url, allow_redirects=False) as answer:
+                async for chunk in answer.content.iter_any():
+                    body += chunk
+                    if len(body) >= MAX_BODY_BYTES:
+                        break
+        except TimeoutError:
+            raise FetchError("timeout") from None
+        except (ClientError, OSError) as error:
+            raise FetchError(f"network: {type(error).__name__}") from None
+        retry_after_s = parse_retry_after(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
+        return Fetched(answer.status, body[:MAX_BODY_BYTES], retry_after_s)
