@@ -1,4 +1,4 @@
-"""What the platform loads: the Worker and its Durable Object classes."""
+"""What the platform loads: the Worker, its other entrypoint and its Durable Object classes."""
 
 from _cloudflare.allow_entropy import allow_bad_entropy_calls
 
@@ -8,7 +8,8 @@ with allow_bad_entropy_calls(1):
     import cbor2  # noqa: F401
 
 from edgerelay.cloudflare.relay_state import RelayState
+from edgerelay.cloudflare.resolver import Resolver
 from edgerelay.cloudflare.subscriber_shard import SubscriberShard
 from edgerelay.cloudflare.worker import Default
 
-__all__ = ["Default", "RelayState", "SubscriberShard"]
+__all__ = ["Default", "RelayState", "Resolver", "SubscriberShard"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from edgerelay_dev.offline.workerd import RelayProcess
@@ -50,10 +51,12 @@ class Relay(RelayProcess):
         upstream: Json = self.state()["upstream"]
         return upstream
 
-    def rehearse(self, action: str, argument: str = "") -> None:
-        """Ask RelayState for something that only tests may ask for."""
-        with urlopen(f"{self.url}/rehearsal/{action}?argument={argument}", timeout=ANSWER_LIMIT_S) as answer:
+    def rehearse(self, action: str, argument: str = "") -> str:
+        """Ask RelayState for something that only tests may ask for; returns what it says."""
+        with urlopen(f"{self.url}/rehearsal/{action}?argument={quote(argument)}", timeout=ANSWER_LIMIT_S) as answer:
             assert answer.status == 200
+            text: str = answer.read().decode()
+            return text
 
     def wait_live(self, limit_s: float = START_LIMIT_S) -> None:
         """Wait until the host is subscribed to."""

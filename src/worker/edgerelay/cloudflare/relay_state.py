@@ -20,6 +20,7 @@ from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.resolutions import ResolverClient
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.timer import PlatformTimer
@@ -28,6 +29,7 @@ from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.relay.events import Event, ShardAsked, TimePassed
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
+from edgerelay.runtime.resolver_wire import decode_questions, encode_answers
 from edgerelay.runtime.snapshot import SnapshotTaker
 from edgerelay.runtime.verification import EnvelopeVerifier, HeldVerifier
 
@@ -59,6 +61,7 @@ class RelayState(DurableObject):
         self._log = JsonLog("relay", self._settings.log_level)
         self._flush_ms: list[float] = []
         self._flushes_seen = 0
+        self._resolver = ResolverClient(ctx, self._log)
         self._held = HeldVerifier(EnvelopeVerifier(), self._deliver)
         ports = Ports(
             upstream=UpstreamSockets(
@@ -150,6 +153,8 @@ class RelayState(DurableObject):
                 self._held.hold(argument)
             case "release":
                 self._held.release()
+            case "resolve":
+                return encode_answers(await self._resolver.ask(decode_questions(argument)))
             case "abort":
                 self.ctx.abort("rehearsed")
         return str(self._held.held)

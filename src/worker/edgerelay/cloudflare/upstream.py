@@ -13,7 +13,7 @@ from typing import Any, Final
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
 
-from edgerelay import __version__
+from edgerelay.atproto.origin import origin_of_host_url
 from edgerelay.atproto.timestamp import http_date_us
 from edgerelay.config import Settings
 from edgerelay.relay.events import (
@@ -24,10 +24,9 @@ from edgerelay.relay.events import (
     UpstreamFailed,
     UpstreamOpened,
 )
+from edgerelay.runtime.fetcher import USER_AGENT
 
 __all__ = ["UpstreamSockets"]
-
-USER_AGENT: Final = f"EdgeRelay/{__version__} (atproto-relay)"
 
 ASIDE_TIMEOUT_MS: Final = 5_000
 """Milliseconds for a question that the subscription can do without: the host's kind, or its clock."""
@@ -46,7 +45,7 @@ class UpstreamSockets:
         next_flush_us: Callable[[], int],
         clock: Callable[[], int],
     ) -> None:
-        self._base = settings.upstream.replace("ws", "http", 1)
+        self._base = origin_of_host_url(settings.upstream)
         self._kind = "" if settings.upstream_kind == "auto" else settings.upstream_kind
         self._batch_bytes = settings.batch_bytes
         self._flush_ms = settings.flush_ms
