@@ -10,7 +10,7 @@ import pytest
 
 from edgerelay.atproto.identity import Absence
 from edgerelay.atproto.lookup import Answer, Question, StatusQuestion
-from edgerelay.runtime.fetcher import USER_AGENT
+from edgerelay.runtime.fetcher import ACCEPT, USER_AGENT
 from edgerelay.runtime.resolver import MAX_CONCURRENT
 from edgerelay.runtime.resolver_wire import decode_answers, encode_questions
 from edgerelay_dev.network import SimulatedNetwork
@@ -57,7 +57,8 @@ def test_a_request_says_who_asks_and_wants_nothing_old(network: NetworkThread, r
     for _ in range(2):
         assert ask(relay, [StatusQuestion("did:plc:a", url)]) == [Absence.NOT_FOUND]
     assert [each.method for each in requests] == ["GET", "GET"]
-    assert {each.headers["user-agent"] for each in requests} == {USER_AGENT}
+    assert {(each.headers["user-agent"], each.headers["accept"]) for each in requests} == {(USER_AGENT, ACCEPT)}
+    assert {each.headers["cache-control"] for each in requests} == {"no-cache"}
     assert not [each for each in requests if "cookie" in each.headers]
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
 from edgerelay.runtime.fetcher import (
+    ACCEPT,
     FETCH_TIMEOUT_S,
     MAX_BODY_BYTES,
     USER_AGENT,
@@ -23,7 +24,7 @@ class HttpFetcher:
     """`Fetcher` with aiohttp: an asynchronous context manager, which keeps connections until it is left."""
 
     async def __aenter__(self) -> Self:
-        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT}
         timeout = ClientTimeout(total=FETCH_TIMEOUT_S)
         self._session = ClientSession(headers=headers, timeout=timeout, cookie_jar=DummyCookieJar())
         return self

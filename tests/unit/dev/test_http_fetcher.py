@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgerelay.runtime.fetcher import USER_AGENT
+from edgerelay.runtime.fetcher import ACCEPT, USER_AGENT
 from edgerelay.runtime.resolver import Resolver
 from edgerelay_dev.http_fetcher import HttpFetcher
 from edgerelay_dev.network import SimulatedNetwork
@@ -29,5 +29,5 @@ async def test_a_request_says_who_asks_and_brings_nothing_back() -> None:
         url = await network.listen(HttpServer(answer, lambda: None))
         assert [await fetcher.fetch(f"{url}/{number}") for number in range(2)] == [(302, b"elsewhere", 5)] * 2
     assert [(each.method, each.path) for each in requests] == [("GET", "/0"), ("GET", "/1")]
-    assert {each.headers["user-agent"] for each in requests} == {USER_AGENT}
+    assert {(each.headers["user-agent"], each.headers["accept"]) for each in requests} == {(USER_AGENT, ACCEPT)}
     assert not [each for each in requests if "cookie" in each.headers]

@@ -15,6 +15,7 @@ from workers import WorkerEntrypoint
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.runtime import resolver
 from edgerelay.runtime.fetcher import (
+    ACCEPT,
     FETCH_TIMEOUT_S,
     MAX_BODY_BYTES,
     USER_AGENT,
@@ -51,7 +52,7 @@ class PlatformFetcher:
     async def fetch(self, url: str) -> Fetched:
         """GET a URL."""
         options = {
-            "headers": {"user-agent": USER_AGENT, "accept": "application/json"},
+            "headers": {"user-agent": USER_AGENT, "accept": ACCEPT},
             "redirect": "manual",
             # A key that was rotated a second ago must be seen; how long answers are kept is decided elsewhere.
             "cache": "no-store",

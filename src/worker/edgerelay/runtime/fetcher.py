@@ -16,6 +16,7 @@ from edgerelay.atproto.timestamp import http_date_us
 from edgerelay.errors import PeerError
 
 __all__ = [
+    "ACCEPT",
     "FETCH_TIMEOUT_S",
     "MAX_BODY_BYTES",
     "MAX_RETRY_AFTER_S",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 USER_AGENT: Final = f"EdgeRelay/{__version__} (atproto-relay)"
+
+ACCEPT: Final = "application/did+ld+json, application/json"
+"""What the directory calls its documents, and what everybody else calls theirs."""
 
 FETCH_TIMEOUT_S: Final = 5
 """Seconds for a whole answer: the directory takes 0.1, and a host that takes longer is not worth waiting for."""
