@@ -49,7 +49,10 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
             "resets": 0,
             "sockets": 1,
             "rejects": {"stale_rev": 4},
+            "tolerated": {"bad_tree": 6},
         },
+        "identity": {"directory_down": False, "waiting": 2, "refused": 1, "asked": 40, "failed": 3},
+        "accounts": {"chain_breaks": 4, "restated": 5},
         "hot_log": {
             "oldest_seq": oldest_seq,
             "last_seq": last_seq,

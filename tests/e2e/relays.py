@@ -10,15 +10,22 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.offline.workerd import RelayProcess
 from tests.e2e.subscriber import wait_until
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "upstream_settings"]
 
 ANSWER_LIMIT_S = 20.0
 START_LIMIT_S = 60.0
 
 Json = dict[str, Any]
+
+
+def upstream_settings(background: NetworkThread, host: int = 0) -> dict[str, str]:
+    """What makes a relay read a host of a simulated network from its oldest event, and ask its directory."""
+    upstream = background.call(lambda network: network.hosts[host].ws_url)
+    return {"UPSTREAM": upstream, "UPSTREAM_START": "oldest", "PLC_URL": background.network.plc_url}
 
 
 class Relay(RelayProcess):

@@ -19,7 +19,7 @@ import cbor2
 
 from edgerelay_dev.network import FrameReader, StreamClosed
 
-__all__ = ["Seen", "Subscriber", "check_equal", "decode", "wait_until"]
+__all__ = ["Seen", "Subscriber", "check_arrived", "check_equal", "decode", "wait_until"]
 
 POLL_S = 0.02
 READ_LIMIT_S = 15.0
@@ -74,6 +74,11 @@ def check_equal(found: Sequence[str], expected: Sequence[str]) -> None:
         f" {expected[first : first + 3]}; {missing.total()} missing {list(missing)[:3]}, {extra.total()} too much"
         f" {list(extra)[:3]}"
     )
+
+
+def check_arrived(found: Sequence[Seen], expected: Sequence[Seen]) -> None:
+    """Each event came once, and those of each account in their order; accounts do not wait for each other."""
+    check_equal(*([each.essence for each in sorted(some, key=lambda one: one.did)] for some in (found, expected)))
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float, what: str) -> None:

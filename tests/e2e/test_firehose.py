@@ -11,8 +11,8 @@ import pytest
 
 from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
 from edgerelay_dev.network.background import NetworkThread
-from tests.e2e.relays import Relay
-from tests.e2e.subscriber import Seen, Subscriber, decode, seen, wait_until
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, decode, seen, wait_until
 
 EVENTS = 300
 ARRIVE_LIMIT_S = 30.0
@@ -34,11 +34,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with NetworkThread(SimulatedNetwork(seed="firehose", accounts=5)) as background:
         background.call(lambda network: network.traffic.run(EVENTS))
         count = background.call(lambda network: len(network.hosts[0].frames))
-        settings = {
-            "UPSTREAM": background.call(lambda network: network.hosts[0].ws_url),
-            "UPSTREAM_START": "oldest",
-        }
-        with Relay(tmp_path_factory.mktemp("firehose"), settings) as relay:
+        with Relay(tmp_path_factory.mktemp("firehose"), upstream_settings(background)) as relay:
             with Subscriber(relay.ws_url, 0) as subscriber:
                 subscriber.wait_for(count, ARRIVE_LIMIT_S)
             yield Rig(background, relay, subscriber.events)
@@ -171,13 +167,12 @@ class TestClients:
         with Subscriber(rig.relay.ws_url, rig.events[-1].seq, read_limit_s=QUIET_S) as subscriber:
             wait_until(lambda: subscriber.connections >= 3, ARRIVE_LIMIT_S, "three connections")
             rig.background.call(lambda network: network.traffic.run(20))
-            expected = [seen(x.frame) for x in rig.background.call(lambda network: list(network.hosts[0].frames))]
-            wait_until(lambda: bool(subscriber.events), ARRIVE_LIMIT_S, "an event")
-            last = expected[-1].essence
-            wait_until(lambda: subscriber.events[-1].essence == last, ARRIVE_LIMIT_S, "the last event")
+            emitted = [seen(x.frame) for x in rig.background.call(lambda network: list(network.hosts[0].frames))]
+            before = {event.essence for event in rig.events[:-1]}
+            expected = [event for event in emitted if event.essence not in before]
+            subscriber.wait_for(len(expected), ARRIVE_LIMIT_S)
             assert subscriber.seqs == sorted(set(subscriber.seqs))
-            found = [event.essence for event in subscriber.events]
-            assert found == [event.essence for event in expected][-len(found) :]
+            check_arrived(subscriber.events, expected)
 
     def test_connections_from_one_address_are_limited(self, rig: Rig) -> None:
         refusals = []

@@ -10,10 +10,8 @@ import pytest
 
 from edgerelay_dev.network import SimulatedNetwork, StreamRules
 from edgerelay_dev.network.background import NetworkThread
-from edgerelay_dev.network.malformed import MALFORMED, encoding, fields, framing, inject
-from edgerelay_dev.network.malformed.kind import Fate, Malformed
-from tests.e2e.relays import Relay
-from tests.e2e.subscriber import Seen, Subscriber, check_equal, seen, wait_until
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
 
 ARRIVE_LIMIT_S = 60.0
 
@@ -25,8 +23,7 @@ def host(**options: object) -> Iterator[NetworkThread]:
 
 
 def settings(background: NetworkThread, **more: str) -> dict[str, str]:
-    upstream = background.call(lambda network: network.hosts[0].ws_url)
-    return {"UPSTREAM": upstream, "UPSTREAM_START": "oldest", "BACKOFF_CAP_S": "2", **more}
+    return {**upstream_settings(background), "BACKOFF_CAP_S": "2", **more}
 
 
 def emit(background: NetworkThread, count: int) -> list[Seen]:
@@ -47,7 +44,7 @@ def first_events(background: NetworkThread) -> list[Seen]:
 def expect(subscriber: Subscriber, events: list[Seen]) -> None:
     """These events and no others arrive, in this order."""
     subscriber.wait_for(len(events), ARRIVE_LIMIT_S)
-    check_equal([each.essence for each in subscriber.events], [each.essence for each in events])
+    check_arrived(subscriber.events, events)
     assert subscriber.seqs == sorted(set(subscriber.seqs))
 
 
@@ -171,51 +168,3 @@ class TestClocks:
                 expect(subscriber, expected)
                 assert subscriber.seqs[: len(before)] == before
                 wait_until(lambda: relay.state()["clock_behind"] == 1, ARRIVE_LIMIT_S, "the alert")
-
-
-BEYOND_THE_ENVELOPE = {"oversize_record"}
-"""Kinds among these modules whose fault lies inside `blocks`."""
-
-TOO_LARGE_TO_RENUMBER = {"largest_frame"}
-"""Right as they come, and refused all the same: with our longer number they would be over the limit."""
-
-ENVELOPE = [
-    kind
-    for kind in MALFORMED.values()
-    if kind.build.__module__ in {encoding.__name__, fields.__name__, framing.__name__}
-    and kind.name not in BEYOND_THE_ENVELOPE
-]
-
-
-@pytest.mark.timeout(240)
-def test_every_malformed_envelope(tmp_path: Path) -> None:
-    """Each kind between two right events: what is wrong is dropped and counted, the stream goes on."""
-    with host() as background, Relay(tmp_path, settings(background)) as relay:
-        relay.wait_live()
-        expected = first_events(background)
-        with Subscriber(relay.ws_url, 0) as subscriber:
-            for kind in ENVELOPE:
-                expected += offer(background, kind)
-                expected += emit(background, 1)
-            expect(subscriber, expected)
-        dropped = sum(not is_kept(kind) for kind in ENVELOPE)
-        notes = sum(kind.name == "info_in_stream" for kind in ENVELOPE)
-        counted = dropped - notes
-        wait_until(lambda: sum(relay.upstream()["rejects"].values()) >= counted, ARRIVE_LIMIT_S, f"{counted} rejects")
-        rejects = relay.upstream()["rejects"]
-        assert sum(rejects.values()) == counted
-        for reason in ("text_frame", "oversize_frame", "bad_encoding", "bad_header", "unknown_op", "unknown_kind"):
-            assert rejects[reason] > 0
-        for reason in ("legacy_kind", "missing_field", "wrong_type", "bad_value", "too_many_ops", "blocks_too_large"):
-            assert rejects[reason] > 0
-        assert rejects["seq_order"] > 0
-
-
-def offer(background: NetworkThread, kind: Malformed) -> list[Seen]:
-    """Emit a malformed frame; returns the event if it is one that is to be kept."""
-    emitted = background.call(lambda network: inject(network.hosts[0], kind.name))
-    return [seen(emitted.frame)] if is_kept(kind) else []
-
-
-def is_kept(kind: Malformed) -> bool:
-    return kind.fate is Fate.KEEP and kind.name not in TOO_LARGE_TO_RENUMBER

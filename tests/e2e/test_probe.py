@@ -23,7 +23,7 @@ SEEN_LIMIT_S = 60.0
 def test_a_crash_is_seen_and_costs_the_stream_nothing(tmp_path: Path) -> None:
     with (
         NetworkProcess(["--rate", str(RATE)]) as network,
-        Relay(tmp_path / "state", {"UPSTREAM": network.ws_url()}) as relay,
+        Relay(tmp_path / "state", {"UPSTREAM": network.ws_url(), "PLC_URL": network.plc_url}) as relay,
         Probe(relay.url, tmp_path) as probe,
     ):
         probe.wait_for("the upstream is live")

@@ -15,8 +15,8 @@ import pytest
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
-from tests.e2e.relays import Relay
-from tests.e2e.subscriber import Seen, Subscriber, check_equal, seen, wait_until
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
 
 ARRIVE_LIMIT_S = 60.0
 DISK_MB = 12
@@ -29,8 +29,7 @@ def background() -> Iterator[NetworkThread]:
 
 
 def settings(background: NetworkThread, **more: str) -> dict[str, str]:
-    upstream = background.call(lambda network: network.hosts[0].ws_url)
-    return {"UPSTREAM": upstream, "UPSTREAM_START": "oldest", "BACKOFF_CAP_S": "2", **more}
+    return {**upstream_settings(background), "BACKOFF_CAP_S": "2", **more}
 
 
 def emitted(background: NetworkThread) -> list[Seen]:
@@ -39,7 +38,7 @@ def emitted(background: NetworkThread) -> list[Seen]:
 
 def expect(subscriber: Subscriber, events: list[Seen]) -> None:
     subscriber.wait_for(len(events), ARRIVE_LIMIT_S)
-    check_equal([each.essence for each in subscriber.events], [each.essence for each in events])
+    check_arrived(subscriber.events, events)
 
 
 def database(state_dir: Path) -> Path:

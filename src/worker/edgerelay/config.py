@@ -58,6 +58,12 @@ class Settings:
     plc_url: str = _url("https", "http", default="https://plc.directory")
     """The directory that resolves did:plc identities."""
 
+    plc_rps: int = _number(100, 1, 10_000)
+    """Identities asked for in a second, at most, over all accounts."""
+
+    identity_deadline_s: int = _number(60, 1, 3_600)
+    """Seconds that an account's events wait for an identity that does not resolve, before they are refused."""
+
     admin_token: str = _secret()
     """Bearer token of `/admin/*`. Empty: those endpoints answer 403."""
 

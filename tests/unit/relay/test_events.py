@@ -10,6 +10,7 @@ from edgerelay.config import Settings
 from edgerelay.relay import events
 from edgerelay.relay.accounts import MemoryAccounts
 from edgerelay.relay.events import (
+    DirectoryChanged,
     EventsVerified,
     FramesReceived,
     LogFilled,
@@ -17,13 +18,15 @@ from edgerelay.relay.events import (
     ShardAsked,
     ShardClosed,
     ShardOpened,
+    StatusTold,
     TextReceived,
     TimePassed,
     UpstreamClosed,
     UpstreamFailed,
     UpstreamOpened,
 )
-from edgerelay.relay.relay import Relay, Restored
+from edgerelay.relay.relay import Relay
+from edgerelay.relay.restored import Restored
 
 NOW_US = 1_795_000_000_000_000
 EXAMPLES = [
@@ -34,6 +37,10 @@ EXAMPLES = [
     FramesReceived(1, [b"", b"\xa0"]),
     TextReceived(1),
     EventsVerified([]),
+    DirectoryChanged(is_down=True),
+    DirectoryChanged(is_down=False),
+    StatusTold("did:web:pds.test", True),
+    StatusTold("did:web:pds.test", None),
     LogFilled(full=True),
     LogFilled(full=False),
     ShardAsked("s", "weur"),

@@ -6,10 +6,13 @@ import pytest
 
 from edgerelay.atproto.frames import ErrorFrame
 from edgerelay.atproto.messages import Info
+from edgerelay.config import Settings
 from edgerelay.relay.host import Host
 from edgerelay.relay.intake import Intake, Refused, ResetProven
 from edgerelay.relay.position import Position, PositionRow
 from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.rejections import Example
+from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import Upstream, UpstreamPolicy, UpstreamState
 from tests.oracle import frames
 from tests.playbook import exact
@@ -41,7 +44,10 @@ class TestCatch:
         counts = made.counts
         size_bytes = len(identity(4)) + sum(map(len, some))
         assert (counts.frames, counts.bytes, counts.repeats, counts.infos, counts.sockets) == (6, size_bytes, 1, 1, 1)
-        assert (made.rejects.total, made.rejects_latest) == (2, (RejectReason.SEQ_ORDER, "4 after 7"))
+        assert made.rejects.total == 2
+        latest = Example(NOW_US + 5, "4 after 7", "#identity", 4, DID)
+        assert made.rejects.latest(RejectReason.SEQ_ORDER) == [latest]
+        assert made.rejects.frame(RejectReason.SEQ_ORDER) == identity(4)
         assert made.upstream.wake_us() == NOW_US + 5 + 120_000_000
 
     def test_behind_an_error_nothing_is_looked_at(self) -> None:
@@ -85,5 +91,21 @@ def test_a_host_that_began_anew_is_read_from_its_beginning() -> None:
 
 def test_a_refusal_is_counted_and_the_latest_is_kept() -> None:
     made = host()
-    made.refuse(Refused(RejectReason.STALE_REV, DID))
-    assert (dict(made.rejects)[RejectReason.STALE_REV], made.rejects_latest) == (1, (RejectReason.STALE_REV, DID))
+    made.refuse(Refused(RejectReason.STALE_REV, "old", "#commit", 7, DID, "rev"), b"frame", NOW_US)
+    assert dict(made.rejects)[RejectReason.STALE_REV] == 1
+    assert made.rejects.latest(RejectReason.STALE_REV) == [Example(NOW_US, "old", "#commit", 7, DID, "rev")]
+
+
+class TestOf:
+    def of(self, **settings: str) -> Host:
+        rows = (PositionRow(2, 0, 99, (), 0, 0), PositionRow(1, 3, 77, (), 5, 0))
+        restored = Restored(1, rows, connection=6)
+        chosen = Settings.from_mapping({"UPSTREAM": "wss://pds.test", **settings})
+        return Host.of(chosen, restored, lambda did, rev: True, lambda: 0.0, NOW_US)
+
+    def test_it_goes_on_where_the_relay_before_left_it(self) -> None:
+        made = self.of()
+        assert (made.url, made.origin, made.connecting(NOW_US)) == ("wss://pds.test", "https://pds.test", (7, 77))
+
+    def test_without_an_upstream_it_is_stopped(self) -> None:
+        assert self.of(UPSTREAM="").upstream.state is UpstreamState.STOPPED

@@ -7,27 +7,20 @@ import inspect
 from types import ModuleType
 
 from edgerelay.atproto import frames, messages
-from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectCounts, RejectReason
-
-
-def test_every_reason_is_a_series_from_the_start() -> None:
-    counts = RejectCounts()
-    assert dict(counts) == dict.fromkeys(RejectReason, 0)
-    assert counts.total == 0
-
-
-def test_counts() -> None:
-    counts = RejectCounts()
-    for reason in (RejectReason.SEQ_ORDER, RejectReason.SEQ_ORDER, RejectReason.TEXT_FRAME):
-        counts.add(reason)
-    assert {reason: count for reason, count in counts if count} == {"seq_order": 2, "text_frame": 1}
-    assert counts.total == 3
+from edgerelay.atproto.commit import CommitFault
+from edgerelay.atproto.mst import TreeFault
+from edgerelay.relay.reject import COMMIT_REASONS, FRAME_REASONS, MESSAGE_REASONS, TREE_REASONS
 
 
 def test_every_code_of_an_error_has_its_reason() -> None:
     """Codes are written where they are raised; each must be known here, and nothing else."""
     assert set(FRAME_REASONS) == _codes(frames, "FrameError")
     assert set(MESSAGE_REASONS) == _codes(messages, "MessageError")
+
+
+def test_every_fault_has_its_reason() -> None:
+    assert set(COMMIT_REASONS) == set(CommitFault)
+    assert set(TREE_REASONS) == set(TreeFault)
 
 
 def _codes(module: ModuleType, error: str) -> set[str]:

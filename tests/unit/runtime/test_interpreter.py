@@ -28,16 +28,25 @@ from edgerelay.relay.commands import (
     Verify,
 )
 from edgerelay.relay.events import Event, EventsVerified
+from edgerelay.relay.identities import MemoryIdentities
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import Position, PositionRow
+from edgerelay.relay.vetting import VettingEvent
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.interpreter import Interpreter, Ports
-from edgerelay.runtime.memory import ManualClock, ManualTimer, MemoryLog, MemoryShards, MemoryUpstream
+from edgerelay.runtime.memory import (
+    ManualClock,
+    ManualTimer,
+    MemoryDirectory,
+    MemoryLog,
+    MemoryShards,
+    MemorySignatures,
+    MemoryUpstream,
+)
 from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.registry import Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import SqlError, Sqlite
-from edgerelay.runtime.verification import EnvelopeVerifier
 
 NOW_US = 1_795_000_000_000_000
 
@@ -47,6 +56,15 @@ class Silent:
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         return []
+
+
+class Credulous:
+    """A verifier that passes everything at once."""
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        for each in candidates:
+            each.verdict = True
+        return list(candidates)
 
 
 class Tidied(MemoryAccounts):
@@ -65,15 +83,19 @@ class Stand:
     def __init__(self, verifier: Verifier | None = None) -> None:
         self.sql = Sqlite()
         migrate(self.sql)
-        self.events: list[Event] = []
+        self.events: list[Event | VettingEvent] = []
+        self.vetted: list[VettingEvent] = []
         self.clock = ManualClock(NOW_US)
         self.upstream, self.shards = MemoryUpstream(self.events.append), MemoryShards(self.events.append)
-        self.timer, self.lines = ManualTimer(self.clock, self.events.append), MemoryLog()
+        self.timer, self.lines = ManualTimer(self.clock, lambda: None), MemoryLog()
+        self.signatures, self.directory = MemorySignatures(self.vetted.append), MemoryDirectory(self.events.append)
         ports = Ports(
             upstream=self.upstream,
             shards=self.shards,
-            verifier=verifier or EnvelopeVerifier(),
+            signatures=self.signatures,
+            identities=self.directory,
             timer=self.timer,
+            lookup_timer=self.timer,
             log=self.lines,
             clock=self.clock,
             random=lambda: 0.5,
@@ -81,7 +103,10 @@ class Stand:
         self.log = HotLog(self.sql, LogPolicy(1, 0))
         self.accounts = Tidied()
         self.registry = Registry(self.sql)
-        self.interpreter = Interpreter(ports, self.log, self.accounts, self.registry)
+        self.identities = MemoryIdentities()
+        self.interpreter = Interpreter(
+            ports, verifier or Credulous(), self.log, self.accounts, self.identities, self.registry
+        )
 
     def do(self, *some: Command) -> Event | None:
         answer = None

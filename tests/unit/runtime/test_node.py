@@ -26,8 +26,17 @@ from edgerelay.relay.intake import Candidate
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.relay import STORAGE_RETRY_US
 from edgerelay.relay.upstream import PauseReason, UpstreamState
+from edgerelay.relay.vetting import LookupsDue
 from edgerelay.runtime.interpreter import Ports
-from edgerelay.runtime.memory import ManualClock, ManualTimer, MemoryLog, MemoryShards, MemoryUpstream
+from edgerelay.runtime.memory import (
+    ManualClock,
+    ManualTimer,
+    MemoryDirectory,
+    MemoryLog,
+    MemoryShards,
+    MemorySignatures,
+    MemoryUpstream,
+)
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
@@ -127,15 +136,20 @@ class World:
         self.log = MemoryLog()
         self.upstream = MemoryUpstream(self.deliver)
         self.shards = WitnessedShards(self.deliver, self.file)
-        self.timer = ManualTimer(self.clock, self.deliver)
+        self.timer = ManualTimer(self.clock, lambda: self.deliver(TimePassed()))
+        self.lookup_timer = ManualTimer(self.clock, lambda: self.deliver(LookupsDue()))
+        self.signatures, self.directory = MemorySignatures(self.deliver), MemoryDirectory(self.deliver)
         ports = Ports(
             upstream=self.upstream,
             shards=self.shards,
-            verifier=self.verifier,
+            signatures=self.signatures,
+            identities=self.directory,
             timer=self.timer,
+            lookup_timer=self.lookup_timer,
             log=self.log,
             clock=self.clock,
             random=lambda: 0.5,
+            intercept=lambda _: self.verifier,
         )
         self.node = Node(self.settings, self.sql, ports)
         self.node.turn(TimePassed())

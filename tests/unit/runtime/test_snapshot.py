@@ -10,7 +10,15 @@ from typing import Any, get_type_hints
 import pytest
 
 from edgerelay import __version__
-from edgerelay.api.snapshot import HotLogState, ShardState, Snapshot, StorageState, UpstreamReport
+from edgerelay.api.snapshot import (
+    AccountsState,
+    HotLogState,
+    IdentityState,
+    ShardState,
+    Snapshot,
+    StorageState,
+    UpstreamReport,
+)
 from edgerelay.archive.batch import Batch
 from edgerelay.config import Settings
 from edgerelay.relay.events import (
@@ -25,19 +33,29 @@ from edgerelay.relay.events import (
     UpstreamClosed,
     UpstreamOpened,
 )
+from edgerelay.relay.lookups import Inquiry
 from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.vetting import CheckSignatures
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
+from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.schema import SCHEMA_VERSION
 from edgerelay.runtime.snapshot import SnapshotTaker
 from edgerelay.runtime.sql import Sqlite
-from edgerelay.runtime.verification import EnvelopeVerifier, HeldVerifier
+from edgerelay.runtime.verification import HeldVerifier
 from tests.oracle import frames
 
 START_US = frames.NOW_US
 S_US = 1_000_000
 ALICE, BOB = frames.did(1), frames.did(2)
-OBJECTS = [("", Snapshot), ("upstream", UpstreamReport), ("hot_log", HotLogState), ("storage", StorageState)]
+OBJECTS = [
+    ("", Snapshot),
+    ("upstream", UpstreamReport),
+    ("identity", IdentityState),
+    ("accounts", AccountsState),
+    ("hot_log", HotLogState),
+    ("storage", StorageState),
+]
 
 
 class Platform:
@@ -66,6 +84,15 @@ class Platform:
     def set(self, at_us: int) -> None:
         pass
 
+    def check(self, batch: CheckSignatures) -> None:
+        pass
+
+    def look_up(self, inquiry: Inquiry) -> None:
+        pass
+
+    def ask_status(self, did: str, origin: str) -> None:
+        pass
+
     def write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         pass
 
@@ -75,13 +102,29 @@ class Life:
 
     def __init__(self, **settings: str) -> None:
         self.platform = platform = Platform()
-        chosen = Settings.from_mapping({"UPSTREAM": "wss://pds.test", "UPSTREAM_START": "oldest", **settings})
+        chosen = Settings.from_mapping(
+            {"UPSTREAM": "wss://pds.test", "UPSTREAM_START": "oldest", "VERIFY": "trusted", **settings}
+        )
         self.sql = Sqlite()
-        self.held = HeldVerifier(EnvelopeVerifier(), self.deliver)
-        ports = Ports(platform, platform, self.held, platform, platform, platform.clock, lambda: 0.0)
+        ports = Ports(
+            upstream=platform,
+            shards=platform,
+            signatures=platform,
+            identities=platform,
+            timer=platform,
+            lookup_timer=platform,
+            log=platform,
+            clock=platform.clock,
+            random=lambda: 0.0,
+            intercept=self.hold,
+        )
         self.node = Node(chosen, self.sql, ports)
         self.taker = SnapshotTaker(chosen, self.node, self.sql, "isolate-1", START_US)
         self.node.turn(TimePassed())
+
+    def hold(self, verifier: Verifier) -> Verifier:
+        self.held = HeldVerifier(verifier, self.deliver)
+        return self.held
 
     def deliver(self, event: Event) -> None:
         self.node.turn(event)

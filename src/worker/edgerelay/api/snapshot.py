@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-__all__ = ["HotLogState", "ShardState", "Snapshot", "StorageState", "UpstreamReport"]
+__all__ = [
+    "AccountsState",
+    "HotLogState",
+    "IdentityState",
+    "ShardState",
+    "Snapshot",
+    "StorageState",
+    "UpstreamReport",
+]
 
 
 class UpstreamReport(TypedDict):
@@ -38,6 +46,31 @@ class UpstreamReport(TypedDict):
     resets: int
     sockets: int
     rejects: dict[str, int]
+    tolerated: dict[str, int]
+
+
+class IdentityState(TypedDict):
+    """Looking up identities."""
+
+    directory_down: bool
+    waiting: int
+    """DIDs without an answer yet."""
+
+    refused: int
+    """DIDs that did not resolve, remembered for five minutes."""
+
+    asked: int
+    failed: int
+
+
+class AccountsState(TypedDict):
+    """What became known of accounts."""
+
+    chain_breaks: int
+    """Commits that did not continue what was known; they were passed on."""
+
+    restated: int
+    """`#account` events of our own."""
 
 
 class HotLogState(TypedDict):
@@ -90,6 +123,8 @@ class Snapshot(TypedDict):
     bytes: int
     clock_behind: int
     upstream: UpstreamReport
+    identity: IdentityState
+    accounts: AccountsState
     hot_log: HotLogState
     storage: StorageState
     shards: list[ShardState]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-__all__ = ["http_date_us", "time_us"]
+__all__ = ["datetime_text", "http_date_us", "time_us"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,6 +26,11 @@ def time_us(text: str) -> int:
     if moment.tzinfo is None:
         return 0
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def datetime_text(unix_us: int) -> str:
+    """Write a datetime string as the messages of hosts do."""
+    return (_EPOCH + unix_us * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def http_date_us(text: str) -> int | None:

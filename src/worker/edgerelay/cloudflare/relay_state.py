@@ -15,6 +15,7 @@ import js
 from pyodide.ffi import create_once_callable
 from workers import DurableObject
 
+from edgerelay.api.query import Subject
 from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
@@ -22,16 +23,21 @@ from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.resolutions import ResolverClient
 from edgerelay.cloudflare.settings import read_settings
+from edgerelay.cloudflare.signatures import make_checker
 from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.upstream import UpstreamSockets
+from edgerelay.cloudflare.vetting import Identities, Signatures, Tasks
 from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.relay.events import Event, ShardAsked, TimePassed
+from edgerelay.relay.vetting import LookupsDue, VettingEvent
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
+from edgerelay.runtime.ports import Verifier
+from edgerelay.runtime.reports import report
 from edgerelay.runtime.resolver_wire import decode_questions, encode_answers
 from edgerelay.runtime.snapshot import SnapshotTaker
-from edgerelay.runtime.verification import EnvelopeVerifier, HeldVerifier
+from edgerelay.runtime.verification import HeldVerifier
 
 __all__ = ["RELAY_NAME", "RelayState"]
 
@@ -62,18 +68,22 @@ class RelayState(DurableObject):
         self._flush_ms: list[float] = []
         self._flushes_seen = 0
         self._resolver = ResolverClient(ctx, self._log)
-        self._held = HeldVerifier(EnvelopeVerifier(), self._deliver)
+        tasks = Tasks(self._broken)
         ports = Ports(
             upstream=UpstreamSockets(
                 self._settings, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
             ),
             shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, buffers, self._deliver),
-            verifier=self._held,
+            signatures=Signatures(make_checker(), tasks, self._deliver),
+            identities=Identities(self._resolver, tasks, self._deliver),
             timer=PlatformTimer(lambda: self._deliver(TimePassed()), self._clock),
+            lookup_timer=PlatformTimer(lambda: self._deliver(LookupsDue()), self._clock),
             log=self._log,
             clock=self._clock,
             random=random.random,
+            intercept=self._hold,
         )
+        self._held: HeldVerifier | None = None
         self._refusal = ""
         try:
             self._node = Node(self._settings, self._sql, ports)
@@ -85,17 +95,28 @@ class RelayState(DurableObject):
         self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, isolate_name(), self._clock())
         self._deliver(TimePassed())
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: Event | VettingEvent) -> None:
         """One turn. If it breaks, so may promises: the object starts anew from what is stored."""
         try:
             self._node.turn(event)
-        except Exception:  # noqa: BLE001 - whatever it is, going on is worse; it is logged and ends the object
-            self._log.write("error", "turn_failed", {"cause": type(event).__name__, "trace": traceback.format_exc()})
-            self.ctx.abort("a turn failed")
-        flushes = self._node.relay.counts.flushes
+        except Exception as error:  # noqa: BLE001 - whatever it is, going on is worse; it is logged and ends the object
+            self._broken(error)
+        flushes = self._node.relay.ledger.counts.flushes
         if flushes - self._flushes_seen >= FLUSH_SAMPLE_EVERY:
             self._flushes_seen = flushes
             self._time_flush()
+
+    def _broken(self, error: BaseException) -> None:
+        """A defect of ours: start anew from what is stored."""
+        self._log.write("error", "turn_failed", {"trace": "".join(traceback.format_exception(error))})
+        self.ctx.abort("a turn failed")
+
+    def _hold(self, verifier: Verifier) -> Verifier:
+        """Where events are held back in rehearsals; what was held stays held when the relay starts anew."""
+        if self._settings.rehearsal != "on":
+            return verifier
+        self._held = HeldVerifier(verifier, self._deliver, self._held.dids if self._held else ())
+        return self._held
 
     def _time_flush(self) -> None:
         """How long until what was just written is durable."""
@@ -132,6 +153,11 @@ class RelayState(DurableObject):
             return json.dumps({"refusal": self._refusal})
         return json.dumps(self._snapshots.take(self._clock(), self._flush_ms))
 
+    async def query(self, subject: str, name: str) -> str:
+        """The answer to a question, as JSON; an empty object if there is no such thing."""
+        self._check()
+        return json.dumps(report(self._node, Subject(subject), name))
+
     async def join(self, shard: str, region: str) -> None:
         """A shard has readers and wants the feed."""
         self._check()
@@ -146,7 +172,7 @@ class RelayState(DurableObject):
 
     async def rehearse(self, action: str, argument: str) -> str:
         """What tests may do to a relay that allows it (`REHEARSAL`)."""
-        if self._settings.rehearsal != "on":
+        if self._held is None:
             return "refused"
         match action:
             case "hold":

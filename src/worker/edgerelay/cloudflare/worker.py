@@ -13,6 +13,7 @@ from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
 from edgerelay.api.message import Request, Response, error_response
+from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.snapshot import Snapshot
 from edgerelay.api.subscribe import PATH as SUBSCRIBE
@@ -50,7 +51,8 @@ class Default(WorkerEntrypoint):
             return await self._subscribe(asked, request.js_object)
         if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
             return to_response(finish(asked, await self._rehearse(asked)))
-        return to_response(finish(asked, preflight(asked) or await self._answer(asked)))
+        answer = preflight(asked) or await self._answer_query(asked, settings.admin_token)
+        return to_response(finish(asked, answer or await self._answer(asked)))
 
     async def scheduled(self, *_: Any) -> None:
         """Every minute: wake RelayState, should its alarm be lost."""
@@ -92,6 +94,17 @@ class Default(WorkerEntrypoint):
             JsonLog("worker", "error").write("error", "rate_limit", {"problem": str(error)[:200], "request": asked.id})
             return True
 
+    async def _answer_query(self, asked: Request, admin_token: str) -> Response | None:
+        """Endpoints that RelayState itself answers; None for all others."""
+        query = find_query(asked, admin_token)
+        if not isinstance(query, Query):
+            return query
+        try:
+            found = json.loads(await self._relay().query(query.subject, query.name))
+        except (JsException, OSError) as error:
+            return self._relay_failed(asked, error)
+        return answer_query(asked, query, found)
+
     async def _answer(self, asked: Request) -> Response:
         route = find_route(asked)
         if isinstance(route, Response):
@@ -99,8 +112,12 @@ class Default(WorkerEntrypoint):
         try:
             return route(await self._snapshot())
         except (JsException, OSError, InvariantError) as error:
-            JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500], "request": asked.id})
-            return error_response(asked, 503, "RelayStateUnavailable", str(error)[:200])
+            return self._relay_failed(asked, error)
+
+    @staticmethod
+    def _relay_failed(asked: Request, error: Exception) -> Response:
+        JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500], "request": asked.id})
+        return error_response(asked, 503, "RelayStateUnavailable", str(error)[:200])
 
     async def _snapshot(self) -> Snapshot:
         if not _cached or js.Date.now() - _cached[0][0] > SNAPSHOT_MS:

@@ -1,18 +1,18 @@
 """The account book: what each event says about its account, and whether it comes in order.
 
 Reads and writes the account store, and remembers what changed since the last batch, so that the batch can carry it: a
-restart puts those changes into the store again.
-
-Spec: sync, "Commit Validation" (a `rev` that is not newer is ignored); account hosting, for `#account`.
+restart puts those changes into the store again. What an event makes of an account is decided in `verify`.
 """
 
 from __future__ import annotations
 
-from edgerelay.atproto.cid import CBOR_PREFIX
+from edgerelay.atproto.dagcbor import Value
 from edgerelay.atproto.messages import Account as AccountMessage
-from edgerelay.atproto.messages import Commit, Message, Sync
+from edgerelay.atproto.messages import Message
 from edgerelay.atproto.tid import tid_to_int
-from edgerelay.relay.accounts import NO_DIGEST, RECORD_BYTES, Account, AccountStatus, AccountStore, hash_did
+from edgerelay.relay.accounts import RECORD_BYTES, Account, AccountStatus, AccountStore, hash_did
+from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.verify import Claim, judge
 
 __all__ = ["AccountBook"]
 
@@ -22,39 +22,53 @@ class AccountBook:
 
     def __init__(self, store: AccountStore) -> None:
         self.store = store
+        self.chain_breaks = 0
+        """Commits that did not continue what was known of their account."""
+
         self._changed: dict[bytes, Account] = {}
+
+    def find(self, did: str) -> Account | None:
+        """What is known of an account; None if it was never heard of."""
+        return self.store.get(hash_did(did))
 
     def is_news(self, did: str, rev: str) -> bool:
         """Tell whether a `rev` is newer than the last one of its account."""
-        account = self.store.get(hash_did(did))
+        account = self.find(did)
         return account is None or tid_to_int(rev) > account.rev
 
-    def enter(self, message: Message, host_id: int) -> bool:
-        """Take note of an event; False, and nothing is noted, if its `rev` is older than what is known.
-
-        A `#sync` may repeat the `rev` of the commit before it: that is how accounts begin.
-        """
+    def enter(self, message: Message, host_id: int, claim: Claim | None = None) -> RejectReason | None:
+        """Take note of an event that is true in itself; if it comes too late, nothing is noted, and why is returned."""
         key = hash_did(message.did)
-        account = self.store.get(key) or Account(key, host_id)
-        match message:
-            case Commit():
-                rev = tid_to_int(message.rev)
-                if rev <= account.rev:
-                    return False
-                commit = message.commit[len(CBOR_PREFIX) :]
-                account = account._replace(host_id=host_id, rev=rev, commit=commit, data=NO_DIGEST)
-            case Sync():
-                rev = tid_to_int(message.rev)
-                if rev < account.rev:
-                    return False
-                if rev > account.rev:
-                    account = account._replace(host_id=host_id, rev=rev, commit=NO_DIGEST, data=NO_DIGEST)
-            case AccountMessage():
-                status = AccountStatus.from_message(active=message.active, status=message.status)
-                account = account._replace(upstream_active=message.active, upstream_status=status)
+        judgement = judge(self.store.get(key) or Account(key, host_id), message, host_id, claim)
+        if isinstance(judgement, RejectReason):
+            return judgement
+        self.chain_breaks += judgement.breaks_chain
+        self._put(judgement.account)
+        return None
+
+    def set_status(self, did: str, *, active: bool, status: str | None) -> dict[str, Value] | None:
+        """Take note of a status; returns what an `#account` must say now, if that is something else than before.
+
+        Accounts that were never heard of stay unknown.
+        """
+        before = self.find(did)
+        if before is None:
+            return None
+        told = AccountStatus.from_message(active=active, status=status)
+        after = before._replace(upstream_active=active, upstream_status=told)
+        self._put(after)
+        return _statement(after) if _statement(after) != _statement(before) else None
+
+    def restated(self, message: AccountMessage, body: dict[str, Value]) -> dict[str, Value]:
+        """The body of an `#account` as we pass it on: the same, unless this relay has decided otherwise."""
+        account = self.find(message.did)
+        if account is None or account.local_status is AccountStatus.ACTIVE:
+            return body
+        return {name: value for name, value in body.items() if name != "status"} | _statement(account)
+
+    def _put(self, account: Account) -> None:
         self.store.put(account)
-        self._changed[key] = account
-        return True
+        self._changed[account.did_hash] = account
 
     @property
     def changes_bytes(self) -> int:
@@ -66,3 +80,9 @@ class AccountBook:
         records = b"".join([account.encode() for account in self._changed.values()])
         self._changed.clear()
         return records
+
+
+def _statement(account: Account) -> dict[str, Value]:
+    """`active` and `status` of an account as messages write them."""
+    word = account.status.word
+    return {"active": account.active} if word is None else {"active": account.active, "status": word}

@@ -11,6 +11,7 @@ from edgerelay.relay.position import PositionRow
 
 __all__ = [
     "Append",
+    "AskStatus",
     "Checkpoint",
     "CloseShard",
     "CloseUpstream",
@@ -45,6 +46,14 @@ class Verify(NamedTuple):
     """Verify the candidates. Answered by one or more `EventsVerified`."""
 
     candidates: list[Candidate]
+
+
+class AskStatus(NamedTuple):
+    """Ask a host whether it holds an account active. Answered by `StatusTold`."""
+
+    did: str
+    origin: str
+    """`https://host[:port]`."""
 
 
 class Append(NamedTuple):
@@ -115,6 +124,6 @@ class Log(NamedTuple):
 
 
 Command: TypeAlias = (
-    "OpenUpstream | CloseUpstream | Verify | Append | Checkpoint | FeedBatch | FeedHead | DialShard | CloseShard"
-    " | RememberShard | ForgetShard | SetTimer | Log"
+    "OpenUpstream | CloseUpstream | Verify | AskStatus | Append | Checkpoint | FeedBatch | FeedHead | DialShard"
+    " | CloseShard | RememberShard | ForgetShard | SetTimer | Log"
 )

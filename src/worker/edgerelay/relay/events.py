@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from edgerelay.relay.intake import Candidate
 
 __all__ = [
+    "DirectoryChanged",
     "Event",
     "EventsVerified",
     "FramesReceived",
@@ -15,6 +16,7 @@ __all__ = [
     "ShardAsked",
     "ShardClosed",
     "ShardOpened",
+    "StatusTold",
     "TextReceived",
     "TimePassed",
     "UpstreamClosed",
@@ -75,6 +77,22 @@ class EventsVerified(NamedTuple):
     candidates: list[Candidate]
 
 
+class DirectoryChanged(NamedTuple):
+    """The directory of identities stopped answering, or answers again."""
+
+    is_down: bool
+
+
+class StatusTold(NamedTuple):
+    """A host was asked whether an account is active."""
+
+    did: str
+    active: bool | None
+    """None: it does not say, or does not know the account."""
+
+    status: str | None = None
+
+
 class LogFilled(NamedTuple):
     """The hot log has reached its size and may forget nothing, or has room again."""
 
@@ -114,6 +132,6 @@ class ShardAcked(NamedTuple):
 
 
 Event: TypeAlias = (
-    "TimePassed | UpstreamOpened | UpstreamFailed | UpstreamClosed | FramesReceived | TextReceived"
-    " | EventsVerified | LogFilled | ShardAsked | ShardOpened | ShardClosed | ShardAcked"
+    "TimePassed | UpstreamOpened | UpstreamFailed | UpstreamClosed | FramesReceived | TextReceived | EventsVerified"
+    " | DirectoryChanged | StatusTold | LogFilled | ShardAsked | ShardOpened | ShardClosed | ShardAcked"
 )

@@ -5,14 +5,18 @@ Owns everything that is kept for each host. What becomes of an event after it ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from edgerelay.atproto.frames import ErrorFrame
 from edgerelay.atproto.messages import Info
+from edgerelay.atproto.origin import origin_of_host_url
+from edgerelay.config import Settings
 from edgerelay.relay.intake import Candidate, Intake, Refused, Repeat, ResetProven
 from edgerelay.relay.position import Position
-from edgerelay.relay.reject import RejectCounts, RejectReason
-from edgerelay.relay.upstream import Upstream
+from edgerelay.relay.rejections import Example, Rejections
+from edgerelay.relay.restored import Restored
+from edgerelay.relay.upstream import Upstream, UpstreamPolicy
 
 __all__ = ["Catch", "Host", "HostCounts"]
 
@@ -48,16 +52,43 @@ class Host:
         """`from_live` tells whether a host that was never read is read from its live edge."""
         self.url = url
         self.kind = ""
+        """`pds` or `relay`; empty until it is known."""
+
         self.upstream = upstream
         self.position = position
         self.counts = HostCounts()
-        self.rejects = RejectCounts()
-        self.rejects_latest: tuple[RejectReason, str] | None = None
+        self.rejects = Rejections()
         self.asked_cursor: int | None = None
         """What the present connection was opened with."""
 
         self._intake = intake
         self._from_live = from_live
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        restored: Restored,
+        is_news: Callable[[str, str], bool],
+        random: Callable[[], float],
+        now_us: int,
+    ) -> Host:
+        """The host that the settings name, where the relay before left it."""
+        policy = UpstreamPolicy(
+            settings.connect_timeout_s, settings.silence_s, settings.healthy_s, settings.backoff_cap_s
+        )
+        upstream = Upstream(policy, random, now_us, connection=restored.connection)
+        if not settings.upstream:
+            upstream.stop("no UPSTREAM is set", now_us)
+        from_live = settings.upstream_start == "live"
+        position = restored.position()
+        intake = Intake(position, is_news, strict=settings.verify != "lenient", from_live=from_live)
+        return cls(settings.upstream, upstream, position, intake, from_live=from_live)
+
+    @property
+    def origin(self) -> str:
+        """Where its other endpoints are, `https://host[:port]`."""
+        return origin_of_host_url(self.url)
 
     @property
     def cursor(self) -> int | None:
@@ -89,7 +120,7 @@ class Host:
                 case Repeat():
                     self.counts.repeats += 1
                 case Refused():
-                    self.refuse(arrival)
+                    self.refuse(arrival, raw, now_us)
                     catch.refused.append(arrival)
                 case Info():
                     self.counts.infos += 1
@@ -98,10 +129,10 @@ class Host:
                     return catch._replace(ended=arrival)
         return catch
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: Refused, raw: bytes, now_us: int) -> None:
         """Count an event that is not passed on."""
-        self.rejects.add(refused.reason)
-        self.rejects_latest = refused.reason, refused.detail
+        reason, detail, kind, seq, did, rev = refused
+        self.rejects.add(reason, Example(now_us, detail, kind, seq, did, rev), raw)
 
     def restart(self) -> None:
         """The host's numbers began anew."""

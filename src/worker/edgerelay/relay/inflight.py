@@ -6,6 +6,8 @@ nobody else.
 
 from __future__ import annotations
 
+from collections import deque
+
 from edgerelay.errors import InvariantError
 from edgerelay.relay.intake import Candidate
 
@@ -15,40 +17,55 @@ __all__ = ["InFlight"]
 class InFlight:
     """The events that await a verdict, or wait behind one of their account that does."""
 
-    def __init__(self) -> None:
-        self._queues: dict[str, list[Candidate]] = {}
+    def __init__(self, max_count: int, max_bytes: int) -> None:
+        self._bounds = max_count, max_bytes
+        self._queues: dict[str, deque[Candidate]] = {}
         self.count = 0
         self.size_bytes = 0
 
     def begin(self, candidate: Candidate) -> None:
         """An event is about to be handed to verification."""
         candidate.awaited_by = self
-        self._queues.setdefault(candidate.message.did, []).append(candidate)
+        self._queues.setdefault(candidate.message.did, deque()).append(candidate)
         self.count += 1
         self.size_bytes += candidate.size_bytes
 
-    def complete(self, candidate: Candidate) -> list[Candidate]:
-        """An event has its verdict. Returns the events of its account that may leave now, oldest first.
+    def complete(self, candidate: Candidate) -> bool:
+        """An event has its verdict: take note of it.
 
-        None if the event began elsewhere: before the storage failed, say. It will be read again.
+        False if the event began elsewhere: before the storage failed, say. It will be read again.
         """
         if candidate.awaited_by is not self:
-            return []
+            return False
         if candidate.verdict is None or candidate.complete:
             raise InvariantError("a verdict for an event that does not await one")
         candidate.complete = True
+        return True
+
+    def oldest(self, did: str) -> Candidate | None:
+        """The oldest event of an account; None if it has none here."""
+        queue = self._queues.get(did)
+        return queue[0] if queue else None
+
+    def next_ready(self, did: str) -> Candidate | None:
+        """The oldest event of an account, if its verdict has been taken note of: it may leave."""
+        oldest = self.oldest(did)
+        return oldest if oldest is not None and oldest.complete else None
+
+    def leave(self, candidate: Candidate) -> None:
+        """The oldest event of an account leaves."""
         queue = self._queues[candidate.message.did]
-        ready = 0
-        while ready < len(queue) and queue[ready].complete:
-            ready += 1
-        leaving = queue[:ready]
-        if ready < len(queue):
-            del queue[:ready]
-        else:
+        if queue.popleft() is not candidate:
+            raise InvariantError("an event leaves before an older one of its account")
+        if not queue:
             del self._queues[candidate.message.did]
-        self.count -= ready
-        self.size_bytes -= sum([each.size_bytes for each in leaving])
-        return leaving
+        self.count -= 1
+        self.size_bytes -= candidate.size_bytes
+
+    def is_above(self, part: int) -> bool:
+        """Tell whether more is here than this part of what may: 1 for all of it, 2 for half."""
+        max_count, max_bytes = self._bounds
+        return self.count > max_count // part or self.size_bytes > max_bytes // part
 
     @property
     def accounts(self) -> int:

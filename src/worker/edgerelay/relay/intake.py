@@ -28,8 +28,10 @@ from edgerelay.atproto.messages import (
     read_seq,
 )
 from edgerelay.atproto.timestamp import time_us
+from edgerelay.relay.identities import KnownIdentity
 from edgerelay.relay.position import Position, Seen
 from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
+from edgerelay.relay.verify import Claim
 
 __all__ = ["MAX_RELAYED_BYTES", "Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
 
@@ -38,11 +40,28 @@ MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - MAX_GROWTH_BYTES
 """The largest frame that can be passed on: it takes our number, and a frame beyond the limit would cut off every
 subscriber."""
 
+MAX_SHOWN_CHARS: Final = 64
+"""Characters of a peer's text that are shown of a refused frame: a DID of the directory has 32."""
+
 
 class Candidate:
     """An event that awaits its verdict."""
 
-    __slots__ = ("awaited_by", "complete", "epoch", "frame", "host_id", "may_repeat", "message", "verdict")
+    __slots__ = (
+        "arrived_us",
+        "awaited_by",
+        "claim",
+        "complete",
+        "detail",
+        "epoch",
+        "frame",
+        "host_id",
+        "hosted",
+        "known",
+        "may_repeat",
+        "message",
+        "verdict",
+    )
 
     def __init__(self, position: Position, frame: Frame, message: Message) -> None:
         self.host_id = position.host_id
@@ -54,6 +73,21 @@ class Candidate:
         self.message = message
         self.verdict: RejectReason | bool | None = None
         """None until verified; then True, or the reason for which the event is refused."""
+
+        self.detail = ""
+        """What exactly is wrong, if it is refused."""
+
+        self.arrived_us = 0
+        """When its vetting began, unix microseconds."""
+
+        self.claim: Claim | None = None
+        """What its blocks hold, as far as they were looked into."""
+
+        self.known: KnownIdentity | None = None
+        """The identity that it was compared with last."""
+
+        self.hosted: bool | None = None
+        """What a host says when it is asked whether the account is active; None until it is asked."""
 
         self.awaited_by: object = None
         """The flight that it is part of."""
@@ -68,10 +102,14 @@ class Candidate:
 
 
 class Refused(NamedTuple):
-    """A frame that is dropped and counted."""
+    """A frame that is dropped and counted; what could not be read of it is empty."""
 
     reason: RejectReason
     detail: str
+    kind: str = ""
+    seq: int = 0
+    did: str = ""
+    rev: str = ""
 
 
 class Repeat(NamedTuple):
@@ -126,7 +164,7 @@ class Intake:
         seq = read_seq(frame.body)
         if seq is not None:
             if seq <= self._last_seq:
-                return Refused(RejectReason.SEQ_ORDER, f"{seq} after {self._last_seq}")
+                return _refused(RejectReason.SEQ_ORDER, f"{seq} after {self._last_seq}", frame, seq)
             self._last_seq = seq
             if self._from_live:
                 self._from_live = False
@@ -135,22 +173,22 @@ class Intake:
 
     def _judge(self, frame: Frame, seq: int | None) -> Arrival:
         if len(frame.raw) > MAX_RELAYED_BYTES:
-            return self._refuse(seq, RejectReason.OVERSIZE_FRAME, f"{len(frame.raw)} bytes and a longer number")
+            return self._refuse(frame, seq, RejectReason.OVERSIZE_FRAME, f"{len(frame.raw)} bytes and a longer number")
         if frame.kind not in KINDS:
             reason = RejectReason.LEGACY_KIND if frame.kind in LEGACY_KINDS else RejectReason.UNKNOWN_KIND
-            return self._refuse(seq, reason, frame.kind[:64])
+            return self._refuse(frame, seq, reason, frame.kind[:MAX_SHOWN_CHARS])
         try:
             message = parse_message(frame.kind, frame.body)
         except MessageError as error:
-            return self._refuse(seq, MESSAGE_REASONS[error.code], str(error))
+            return self._refuse(frame, seq, MESSAGE_REASONS[error.code], str(error))
         return self._compare(frame, message)
 
-    def _refuse(self, seq: int | None, reason: RejectReason, detail: str) -> Refused | Repeat:
+    def _refuse(self, frame: Frame, seq: int | None, reason: RejectReason, detail: str) -> Refused | Repeat:
         if seq is not None:
             if self._position.seen(seq) is not Seen.NEW:
                 return Repeat(seq)
             self._position.pass_over(seq)
-        return Refused(reason, detail)
+        return _refused(reason, detail, frame, seq)
 
     def _compare(self, frame: Frame, message: Message) -> Candidate | Repeat | ResetProven:
         position, seq = self._position, message.seq
@@ -180,3 +218,12 @@ class Intake:
         if isinstance(message, Sync) and self._is_news(message.did, message.rev):
             return False
         return time_us(message.time) <= replay_until_us
+
+
+def _refused(reason: RejectReason, detail: str, frame: Frame, seq: int | None) -> Refused:
+    did, rev = frame.body.get("repo", frame.body.get("did")), frame.body.get("rev")
+    return Refused(reason, detail, frame.kind[:MAX_SHOWN_CHARS], seq or 0, _shown(did), _shown(rev))
+
+
+def _shown(value: object) -> str:
+    return value[:MAX_SHOWN_CHARS] if isinstance(value, str) else ""

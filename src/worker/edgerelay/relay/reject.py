@@ -6,11 +6,14 @@ for operators and PDS authors is docs/validation.md, which a test compares with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FRAME_REASONS", "MESSAGE_REASONS", "RejectCounts", "RejectReason"]
+from edgerelay.atproto.commit import CommitFault
+from edgerelay.atproto.mst import TreeFault
+
+__all__ = ["COMMIT_REASONS", "FRAME_REASONS", "MESSAGE_REASONS", "TOLERABLE", "TREE_REASONS", "RejectReason"]
 
 
 class RejectReason(StrEnum):
@@ -58,6 +61,57 @@ class RejectReason(StrEnum):
     STALE_REV = "stale_rev"
     """A `rev` that is not newer than the account's last one."""
 
+    FUTURE_REV = "future_rev"
+    """A `rev` whose time lies more than five minutes ahead of our clock."""
+
+    BAD_CAR = "bad_car"
+    """`blocks` is not a CAR whose blocks are in bounds and hash to their CIDs."""
+
+    MISSING_BLOCK = "missing_block"
+    """The CAR lacks its commit, or a record that was created or updated."""
+
+    BAD_COMMIT = "bad_commit"
+    """The commit is not an object of version 3 in deterministic encoding."""
+
+    COMMIT_MISMATCH = "commit_mismatch"
+    """The commit object has another CID, account or `rev` than the message."""
+
+    BAD_TREE = "bad_tree"
+    """A tree node breaks the rules of the format."""
+
+    PARTIAL_TREE = "partial_tree"
+    """The CAR lacks a tree node without which the operations cannot be undone."""
+
+    BAD_OPS = "bad_ops"
+    """The operations contradict each other or what the tree holds."""
+
+    MISSING_PREV_DATA = "missing_prev_data"
+    """A commit that is not an account's first lacks `prevData`."""
+
+    INVERSION_MISMATCH = "inversion_mismatch"
+    """Undoing the operations leads to another tree than `prevData`."""
+
+    NO_IDENTITY = "no_identity"
+    """The DID does not resolve: it is unknown, or the host of its document does not answer."""
+
+    UNUSABLE_IDENTITY = "unusable_identity"
+    """The DID resolves to nothing usable: a method or document that is not supported."""
+
+    TOMBSTONED = "tombstoned"
+    """The DID was given up for good."""
+
+    NO_SIGNING_KEY = "no_signing_key"
+    """The DID document has no signing key that can be used."""
+
+    WRONG_HOST = "wrong_host"
+    """The DID document names another host than the one that sent the event."""
+
+    BAD_SIGNATURE = "bad_signature"
+    """The commit is not signed by the account's present key, in the one form that is allowed."""
+
+    INACTIVE_ACCOUNT = "inactive_account"
+    """A commit or `#sync` of an account that is not active, also when asked about."""
+
 
 FRAME_REASONS: Final[Mapping[str, RejectReason]] = {
     "oversize": RejectReason.OVERSIZE_FRAME,
@@ -76,21 +130,30 @@ MESSAGE_REASONS: Final[Mapping[str, RejectReason]] = {
 }
 """What a `MessageError` code means."""
 
+COMMIT_REASONS: Final[Mapping[CommitFault, RejectReason]] = {
+    CommitFault.ROOT: RejectReason.COMMIT_MISMATCH,
+    CommitFault.MISSING: RejectReason.MISSING_BLOCK,
+    CommitFault.MALFORMED: RejectReason.BAD_COMMIT,
+    CommitFault.DISAGREES: RejectReason.COMMIT_MISMATCH,
+}
+"""What a `CommitError` means."""
 
-class RejectCounts:
-    """How often each reason was met; all of them from zero."""
+TREE_REASONS: Final[Mapping[TreeFault, RejectReason]] = {
+    TreeFault.MALFORMED: RejectReason.BAD_TREE,
+    TreeFault.PARTIAL: RejectReason.PARTIAL_TREE,
+    TreeFault.OPERATIONS: RejectReason.BAD_OPS,
+    TreeFault.MISMATCH: RejectReason.INVERSION_MISMATCH,
+}
+"""What a `TreeError` means."""
 
-    def __init__(self) -> None:
-        self._counts = dict.fromkeys(RejectReason, 0)
-
-    def add(self, reason: RejectReason) -> None:
-        """Count one event."""
-        self._counts[reason] += 1
-
-    def __iter__(self) -> Iterator[tuple[RejectReason, int]]:
-        return iter(self._counts.items())
-
-    @property
-    def total(self) -> int:
-        """All reasons together."""
-        return sum(self._counts.values())
+TOLERABLE: Final = frozenset(
+    {
+        RejectReason.BAD_TREE,
+        RejectReason.PARTIAL_TREE,
+        RejectReason.BAD_OPS,
+        RejectReason.MISSING_PREV_DATA,
+        RejectReason.INVERSION_MISMATCH,
+        RejectReason.NO_IDENTITY,
+    }
+)
+"""What a lenient relay passes on and counts, as deployed relays pass it on unseen."""

@@ -1,6 +1,6 @@
 """The relay: frames of hosts in, one sequence of durable events out.
 
-    FramesReceived ─▶ intake ─▶ in flight ─▶ (Verify … EventsVerified) ─▶ rev order ─▶ sequencer ─▶ batch
+    FramesReceived ─▶ intake ─▶ in flight ─▶ (Verify … EventsVerified) ─▶ ledger: account, number, batch
     every FLUSH_MS, or when a batch is full: Append ─▶ ring ─▶ FeedBatch to every shard that keeps up
 
 One synchronous turn handles one event and returns the commands that follow, in the order in which they must be
@@ -8,23 +8,32 @@ carried out. `Append` stands before the `FeedBatch` of the same events: nothing 
 Positions travel inside the batch whose events they cover, so the two are one write.
 
 It owns the order of things. How a connection behaves is `upstream`'s, what a frame is `intake`'s, whether an event is
-true the verifier's, and what shards get `feed`'s.
+true the verifier's, what it means for its account and its number the `ledger`'s, and what shards get `feed`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 
-from edgerelay.archive.batch import Batch, BatchBuilder
-from edgerelay.atproto.frames import ErrorFrame, renumber
-from edgerelay.atproto.messages import Commit
+from edgerelay.archive.batch import Batch
+from edgerelay.atproto.frames import ErrorFrame
 from edgerelay.atproto.timestamp import time_us
 from edgerelay.config import Settings
 from edgerelay.relay.accounts import AccountStore
-from edgerelay.relay.book import AccountBook
-from edgerelay.relay.commands import Append, Checkpoint, CloseUpstream, Command, Log, OpenUpstream, SetTimer, Verify
+from edgerelay.relay.commands import (
+    Append,
+    AskStatus,
+    Checkpoint,
+    CloseUpstream,
+    Command,
+    Log,
+    OpenUpstream,
+    SetTimer,
+    Verify,
+)
 from edgerelay.relay.events import (
+    DirectoryChanged,
     Event,
     EventsVerified,
     FramesReceived,
@@ -33,6 +42,7 @@ from edgerelay.relay.events import (
     ShardAsked,
     ShardClosed,
     ShardOpened,
+    StatusTold,
     TextReceived,
     TimePassed,
     UpstreamClosed,
@@ -42,14 +52,15 @@ from edgerelay.relay.events import (
 from edgerelay.relay.feed import Feed
 from edgerelay.relay.host import Host
 from edgerelay.relay.inflight import InFlight
-from edgerelay.relay.intake import Candidate, Intake, Refused, ResetProven
-from edgerelay.relay.position import Position, PositionRow
+from edgerelay.relay.intake import Candidate, Refused, ResetProven
+from edgerelay.relay.ledger import AskHost, Ledger
 from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.restored import Restored
 from edgerelay.relay.ring import Ring
-from edgerelay.relay.sequencer import BEHIND_ALERT_US, Sequencer
-from edgerelay.relay.upstream import NOT_IMPLEMENTED_PAUSE_S, PauseReason, Upstream, UpstreamPolicy
+from edgerelay.relay.sequencer import BEHIND_ALERT_US
+from edgerelay.relay.upstream import NOT_IMPLEMENTED_PAUSE_S, PauseReason
 
-__all__ = ["Relay", "RelayCounts", "Restored"]
+__all__ = ["Relay"]
 
 _US: Final = 1_000_000
 _MS_US: Final = 1_000
@@ -61,35 +72,6 @@ STORAGE_RETRY_US: Final = 10 * _US
 """Pause before writing is tried again after it failed."""
 
 HTTP_NOT_IMPLEMENTED: Final = 501
-
-
-class Restored(NamedTuple):
-    """What a relay knows when it starts."""
-
-    host_id: int
-    positions: tuple[PositionRow, ...] = ()
-    last_seq: int = 0
-    last_width: int = 1
-    shards: tuple[tuple[str, str], ...] = ()
-    """(name, region) of each shard that had readers."""
-
-    connection: int = 0
-    """Number of the last connection in this object's life; later ones get higher numbers."""
-
-    storage_problem: str = ""
-    """Why the relay before this one could not write; empty if it could, or there was none."""
-
-
-class RelayCounts:
-    """What went out since the object started."""
-
-    __slots__ = ("bytes", "clock_behind", "events", "flushes")
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.bytes = 0
-        self.flushes = 0
-        self.clock_behind = 0
 
 
 class Relay:
@@ -104,29 +86,29 @@ class Relay:
         now_us: int,
     ) -> None:
         self._settings = settings
-        self._book = AccountBook(accounts)
-        self._others = tuple([row for row in restored.positions if row.host_id != restored.host_id])
-        self.host = self._make_host(restored, random, now_us)
-        self.sequencer = Sequencer(restored.last_seq, restored.last_width)
-        self.in_flight = InFlight()
+        self.ledger = Ledger(accounts, restored.last_seq, restored.last_width)
+        self._others = restored.other_positions()
+        self.host = Host.of(settings, restored, self.ledger.book.is_news, random, now_us)
+        self.in_flight = InFlight(settings.max_in_flight, settings.max_in_flight_bytes)
         self.ring: Ring[Batch] = Ring(settings.ring_bytes)
         self.feed = Feed(list(restored.shards))
-        self.counts = RelayCounts()
-        self._builder = BatchBuilder(restored.last_seq)
+        self.clock_behind = 0
+        """How often the clock was found behind our numbers since the object started."""
+
         self._flushed_us = 0
         self._checkpointed_us = now_us
-        self._retry_us: dict[PauseReason, int] = {}
         self._timer_us = 0
         self._now_us = now_us
         self._clock_alerted = False
+        self._directory_is_down = False
         if restored.storage_problem:
-            self._pause_for(PauseReason.STORAGE, STORAGE_RETRY_US, now_us)
+            self.host.upstream.pause(PauseReason.STORAGE, now_us, for_us=STORAGE_RETRY_US)
             self.host.upstream.last_problem = restored.storage_problem
 
     @property
     def last_seq(self) -> int:
         """Number of the newest event that is durable."""
-        return self._builder.prev_seq
+        return self.ledger.last_seq
 
     @property
     def next_flush_us(self) -> int:
@@ -145,9 +127,13 @@ class Relay:
                     self._receive(frames, now_us, commands)
             case EventsVerified(candidates):
                 self._verified(candidates, now_us, commands)
+            case StatusTold(did, active, status):
+                self._status_told(did, active, status, now_us, commands)
+            case DirectoryChanged(is_down):
+                self._directory_changed(is_down, now_us, commands)
             case TimePassed():
                 self._timer_us = 0
-                self._retry(now_us)
+                self.host.upstream.end_pauses(now_us)
             case UpstreamOpened() | UpstreamFailed() | UpstreamClosed() | TextReceived():
                 if self._is_current(event.connection):
                     self._upstream(event, now_us, commands)
@@ -171,26 +157,11 @@ class Relay:
         """The clock was set back: nothing must wait until it has caught up. Numbers take care of themselves."""
         self._flushed_us += by_us
         self._checkpointed_us += by_us
-        self._retry_us = {reason: due_us + by_us for reason, due_us in self._retry_us.items()}
         self._timer_us = 0
         self.host.upstream.shift_clock(by_us)
         self.feed.shift_clock(by_us)
 
     # --- the host -----------------------------------------------------------------------------------------------
-
-    def _make_host(self, restored: Restored, random: Callable[[], float], now_us: int) -> Host:
-        settings = self._settings
-        stored = {row.host_id: row for row in restored.positions}
-        position = Position(stored.get(restored.host_id) or PositionRow(restored.host_id, 0, 0, (), 0, 0))
-        policy = UpstreamPolicy(
-            settings.connect_timeout_s, settings.silence_s, settings.healthy_s, settings.backoff_cap_s
-        )
-        upstream = Upstream(policy, random, now_us, connection=restored.connection)
-        if not settings.upstream:
-            upstream.stop("no UPSTREAM is set", now_us)
-        from_live = settings.upstream_start == "live"
-        intake = Intake(position, self._book.is_news, strict=settings.verify != "lenient", from_live=from_live)
-        return Host(settings.upstream, upstream, position, intake, from_live=from_live)
 
     def _is_current(self, connection: int) -> bool:
         upstream = self.host.upstream
@@ -215,7 +186,7 @@ class Relay:
                 commands.append(Log("warning", "upstream_closed", {"problem": problem, "connection": connection}))
             case TextReceived():
                 upstream.heard(now_us)
-                self.host.refuse(Refused(RejectReason.TEXT_FRAME, "a text message"))
+                self._refuse(Refused(RejectReason.TEXT_FRAME, "a text message"), b"", now_us, commands)
 
     def _opened(self, event: UpstreamOpened, now_us: int, commands: list[Command]) -> None:
         host, settings = self.host, self._settings
@@ -224,10 +195,15 @@ class Relay:
             skew_us = now_us - event.host_time_us
             if abs(skew_us) > settings.max_skew_s * _US:
                 self._close_upstream(commands)
-                self._pause_for(PauseReason.SKEW, SKEW_RECHECK_US, now_us)
+                host.upstream.pause(PauseReason.SKEW, now_us, for_us=SKEW_RECHECK_US)
                 host.upstream.last_problem = f"our clock differs from the host's by {skew_us // _US} s"
                 commands.append(Log("error", "clock_skew", {"skew_s": skew_us // _US, "max_s": settings.max_skew_s}))
                 return
+        if not host.kind and settings.verify != "trusted":
+            self._close_upstream(commands)
+            host.upstream.lost("whether it is a PDS or a relay is not known: describeServer does not answer", now_us)
+            commands.append(Log("warning", "upstream_unknown", {"connection": event.connection}))
+            return
         host.opened(now_us)
         fields = {"connection": event.connection, "kind": host.kind, "cursor": host.cursor}
         commands.append(Log("info", "upstream_live", fields))
@@ -235,16 +211,6 @@ class Relay:
     def _close_upstream(self, commands: list[Command]) -> None:
         if self.host.upstream.is_open:
             commands.append(CloseUpstream(self.host.upstream.connection))
-
-    def _pause_for(self, reason: PauseReason, retry_us: int, now_us: int) -> None:
-        self.host.upstream.pause(reason, now_us)
-        self._retry_us[reason] = now_us + retry_us
-
-    def _retry(self, now_us: int) -> None:
-        for reason, due_us in list(self._retry_us.items()):
-            if now_us >= due_us:
-                del self._retry_us[reason]
-                self.host.upstream.resume(reason, now_us)
 
     def _log_filled(self, full: bool, now_us: int, commands: list[Command]) -> None:
         if full:
@@ -257,14 +223,13 @@ class Relay:
     # --- events -------------------------------------------------------------------------------------------------
 
     def _receive(self, frames: list[bytes], now_us: int, commands: list[Command]) -> None:
-        if self._is_in_flight_above(1):
+        if self.in_flight.is_above(1):
             # Rather than hold more events than fit in memory: the host keeps them for us, these frames too.
             self._close_upstream(commands)
             self.host.upstream.pause(PauseReason.IDENTITY, now_us)
             return
         catch = self.host.catch(frames, now_us)
-        for refused in catch.refused:
-            commands.append(Log("debug", "refused", {"reason": refused.reason, "detail": refused.detail}))
+        commands += [_refusal_line(refused) for refused in catch.refused]
         for note in catch.notes:
             commands.append(Log("warning", "upstream_info", {"name": note.name, "message": note.message}))
         if catch.candidates:
@@ -277,12 +242,6 @@ class Relay:
         if catch.ended is not None:
             self._end(catch.ended, now_us, commands)
 
-    def _is_in_flight_above(self, part: int) -> bool:
-        """More events wait for their verdicts than this part of what may."""
-        settings, waiting = self._settings, self.in_flight
-        bounds = settings.max_in_flight // part, settings.max_in_flight_bytes // part
-        return waiting.count > bounds[0] or waiting.size_bytes > bounds[1]
-
     def _end(self, ended: ErrorFrame | ResetProven, now_us: int, commands: list[Command]) -> None:
         """The host ended the stream, or what it sends shows that its numbers began anew."""
         host = self.host
@@ -291,7 +250,7 @@ class Relay:
         if isinstance(ended, ResetProven) or (ended.error == "FutureCursor" and host.asked_cursor):
             host.restart()
             # Stored at once: the former position would be past what the host sends next.
-            if len(self._builder):
+            if len(self.ledger):
                 self._flush(now_us, commands)
             self._checkpoint(now_us, commands)
             host.upstream.reconnect("the host's numbers began anew", now_us)
@@ -303,38 +262,69 @@ class Relay:
 
     def _verified(self, candidates: Sequence[Candidate], now_us: int, commands: list[Command]) -> None:
         for candidate in candidates:
-            for ready in self.in_flight.complete(candidate):
-                self._settle(ready, now_us, commands)
-        if not self._is_in_flight_above(2):
-            self.host.upstream.resume(PauseReason.IDENTITY, now_us)
+            if self.in_flight.complete(candidate):
+                self._let_go(candidate.message.did, now_us, commands)
+        self._resume_if_verified(now_us)
 
-    def _settle(self, candidate: Candidate, now_us: int, commands: list[Command]) -> None:
-        """Sequence an event or refuse it; either way its upstream number is finished."""
-        position = self.host.position
-        reason = candidate.verdict if isinstance(candidate.verdict, RejectReason) else self._pass_on(candidate, now_us)
+    def _let_go(self, did: str, now_us: int, commands: list[Command]) -> None:
+        """Enter the events of an account whose turn it is."""
+        while (ready := self.in_flight.next_ready(did)) is not None:
+            outcome = self.ledger.settle(ready, self.host, now_us)
+            if isinstance(outcome, AskHost):
+                ready.complete = False
+                commands.append(AskStatus(outcome.did, outcome.origin))
+                return
+            self.in_flight.leave(ready)
+            self._finish(ready, outcome, now_us, commands)
+
+    def _finish(self, candidate: Candidate, reason: RejectReason | None, now_us: int, commands: list[Command]) -> None:
+        """An event was entered or refused; either way its upstream number is finished."""
+        position, message = self.host.position, candidate.message
         if reason is RejectReason.STALE_REV and candidate.may_repeat:
             self.host.counts.repeats += 1
         elif reason is not None:
-            self.host.refuse(Refused(reason, candidate.message.did))
+            rev = getattr(message, "rev", "")
+            refused = Refused(reason, candidate.detail, candidate.frame.kind, message.seq, message.did, rev)
+            self._refuse(refused, candidate.frame.raw, now_us, commands)
         if candidate.epoch == position.epoch:
-            position.finish(candidate.message.seq)
-        if self._builder.frames_bytes + self._book.changes_bytes >= self._settings.batch_bytes:
+            position.finish(message.seq)
+        if self.ledger.size_bytes >= self._settings.batch_bytes:
             self._flush(now_us, commands)
 
-    def _pass_on(self, candidate: Candidate, now_us: int) -> RejectReason | None:
-        message = candidate.message
-        if not self._book.enter(message, candidate.host_id):
-            return RejectReason.STALE_REV
-        paths = [op.path for op in message.ops] if isinstance(message, Commit) else []
-        seq = self.sequencer.assign(len(paths), now_us)
-        frame = candidate.frame
-        self._builder.add(seq, frame.kind, message.did, paths, renumber(frame, seq))
-        return None
+    def _refuse(self, refused: Refused, raw: bytes, now_us: int, commands: list[Command]) -> None:
+        self.host.refuse(refused, raw, now_us)
+        commands.append(_refusal_line(refused))
+
+    def _status_told(
+        self, did: str, active: bool | None, status: str | None, now_us: int, commands: list[Command]
+    ) -> None:
+        """The event that the question was asked for goes on; after a restart there is none."""
+        asking = self.in_flight.oldest(did)
+        if asking is None or asking.complete or asking.verdict is not True:
+            return
+        self.ledger.told(asking, now_us, active=active, status=status)
+        asking.complete = True
+        self._let_go(did, now_us, commands)
+        self._resume_if_verified(now_us)
+
+    def _directory_changed(self, is_down: bool, now_us: int, commands: list[Command]) -> None:
+        self._directory_is_down = is_down
+        if is_down:
+            self._close_upstream(commands)
+            self.host.upstream.pause(PauseReason.IDENTITY, now_us)
+            commands.append(Log("error", "directory_down", {"waiting_accounts": self.in_flight.accounts}))
+        else:
+            commands.append(Log("info", "directory_back", {"waiting_accounts": self.in_flight.accounts}))
+            self._resume_if_verified(now_us)
+
+    def _resume_if_verified(self, now_us: int) -> None:
+        if not self._directory_is_down and not self.in_flight.is_above(2):
+            self.host.upstream.resume(PauseReason.IDENTITY, now_us)
 
     # --- what follows from time -----------------------------------------------------------------------------------
 
     def _proceed(self, now_us: int, commands: list[Command]) -> None:
-        if len(self._builder) and now_us >= self.next_flush_us:
+        if len(self.ledger) and now_us >= self.next_flush_us:
             self._flush(now_us, commands)
         if self._checkpoint_due(now_us):
             self._checkpoint(now_us, commands)
@@ -343,32 +333,28 @@ class Relay:
         self._set_timer(commands)
 
     def _flush(self, now_us: int, commands: list[Command]) -> None:
-        batch = self._builder.build([self.host.position.row()], self._book.take_changes())
+        batch = self.ledger.close([self.host.position.row()])
         self._flushed_us = now_us
-        self.counts.flushes += 1
-        self.counts.events += len(batch.head.seqs)
-        self.counts.bytes += len(batch.frames)
         commands.append(Append(batch))
         self.ring.append(batch)
         commands += self.feed.send(batch, now_us)
-        self._builder = BatchBuilder(batch.head.last_seq)
         self._watch_clock(now_us, commands)
 
     def _watch_clock(self, now_us: int, commands: list[Command]) -> None:
-        behind_us = self.sequencer.clock_behind_us(now_us)
+        behind_us = self.ledger.sequencer.clock_behind_us(now_us)
         is_behind = behind_us > BEHIND_ALERT_US
         if is_behind and not self._clock_alerted:
-            self.counts.clock_behind += 1
+            self.clock_behind += 1
             commands.append(Log("error", "clock_behind", {"behind_s": behind_us // _US}))
         self._clock_alerted = is_behind
 
     def _checkpoint_due(self, now_us: int) -> bool:
-        if len(self._builder) or self.last_seq <= self._book.store.checkpoint_seq:
+        if len(self.ledger) or self.last_seq <= self.ledger.book.store.checkpoint_seq:
             return False
         if PauseReason.STORAGE in self.host.upstream.pauses:
             return False
         aged_us = now_us - self._checkpointed_us
-        return aged_us >= self._settings.checkpoint_s * _US or self._book.store.checkpoint_due
+        return aged_us >= self._settings.checkpoint_s * _US or self.ledger.book.store.checkpoint_due
 
     def _checkpoint(self, now_us: int, commands: list[Command]) -> None:
         self._checkpointed_us = now_us
@@ -388,10 +374,15 @@ class Relay:
             commands.append(OpenUpstream(*self.host.connecting(now_us)))
 
     def _set_timer(self, commands: list[Command]) -> None:
-        due = [self.host.upstream.wake_us(), self.feed.wake_us(), *self._retry_us.values()]
-        if len(self._builder):
+        due = [self.host.upstream.wake_us(), self.feed.wake_us()]
+        if len(self.ledger):
             due.append(self.next_flush_us)
         at_us = min((each for each in due if each is not None), default=0)
         if at_us and at_us != self._timer_us:
             commands.append(SetTimer(at_us))
         self._timer_us = at_us
+
+
+def _refusal_line(refused: Refused) -> Log:
+    fields = {"reason": refused.reason, "detail": refused.detail, "did": refused.did, "seq": refused.seq}
+    return Log("debug", "refused", fields)

@@ -81,7 +81,9 @@ class Upstream:
     ) -> None:
         self._policy = policy
         self._random = random
-        self._pauses: set[PauseReason] = set()
+        self._pauses: dict[PauseReason, int] = {}
+        """When each pause ends by itself; 0 if only `resume` ends it."""
+
         self._failures = 0
         self._due_us = now_us
         self._heard_us = now_us
@@ -107,6 +109,7 @@ class Upstream:
 
     def shift_clock(self, by_us: int) -> None:
         """The clock was set: what is due, or was heard, is so many microseconds later by it."""
+        self._pauses = {reason: until_us and until_us + by_us for reason, until_us in self._pauses.items()}
         self._due_us += by_us
         self._heard_us += by_us
         self._away_since_us += by_us
@@ -121,6 +124,8 @@ class Upstream:
                 return self._heard_us + self._policy.connect_timeout_s * _US
             case UpstreamState.LIVE:
                 return self._heard_us + self._policy.silence_s * _US
+            case UpstreamState.PAUSED:
+                return min([until_us for until_us in self._pauses.values() if until_us], default=None)
             case _:
                 return None
 
@@ -165,18 +170,24 @@ class Upstream:
         self._due_us = now_us
         self._enter(UpstreamState.DISCONNECTED, now_us)
 
-    def pause(self, reason: PauseReason, now_us: int) -> None:
-        """Want no events until `resume` with the same reason."""
-        self._pauses.add(reason)
+    def pause(self, reason: PauseReason, now_us: int, *, for_us: int = 0) -> None:
+        """Want no events until `resume` with the same reason, or until so much time has passed."""
+        self._pauses[reason] = now_us + for_us if for_us else 0
         if self.state is not UpstreamState.STOPPED:
             self._enter(UpstreamState.PAUSED, now_us)
 
     def resume(self, reason: PauseReason, now_us: int) -> None:
         """A reason to pause is gone."""
-        self._pauses.discard(reason)
+        self._pauses.pop(reason, None)
         if not self._pauses and self.state is UpstreamState.PAUSED:
             self._due_us = max(now_us, self._due_us)
             self._enter(UpstreamState.DISCONNECTED, now_us)
+
+    def end_pauses(self, now_us: int) -> None:
+        """Resume from the pauses that are over."""
+        for reason, until_us in list(self._pauses.items()):
+            if until_us and now_us >= until_us:
+                self.resume(reason, now_us)
 
     def stop(self, problem: str, now_us: int) -> None:
         """Never connect again in this run."""

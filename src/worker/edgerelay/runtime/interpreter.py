@@ -13,6 +13,7 @@ from typing import assert_never
 from edgerelay.relay.accounts import AccountStore
 from edgerelay.relay.commands import (
     Append,
+    AskStatus,
     Checkpoint,
     CloseShard,
     CloseUpstream,
@@ -28,8 +29,9 @@ from edgerelay.relay.commands import (
     Verify,
 )
 from edgerelay.relay.events import Event, EventsVerified
+from edgerelay.relay.identities import IdentityStore
 from edgerelay.runtime.hot_log import HotLog
-from edgerelay.runtime.ports import LogSink, ShardPort, Timer, UpstreamPort, Verifier
+from edgerelay.runtime.ports import IdentityPort, LogSink, ShardPort, SignaturePort, Timer, UpstreamPort, Verifier
 from edgerelay.runtime.registry import Registry
 
 __all__ = ["Interpreter", "Ports"]
@@ -41,8 +43,14 @@ class Ports:
 
     upstream: UpstreamPort
     shards: ShardPort
-    verifier: Verifier
+    signatures: SignaturePort
+    identities: IdentityPort
     timer: Timer
+    """Fires `TimePassed`."""
+
+    lookup_timer: Timer
+    """Fires `LookupsDue`."""
+
     log: LogSink
     clock: Callable[[], int]
     """Unix microseconds."""
@@ -50,18 +58,31 @@ class Ports:
     random: Callable[[], float]
     """Uniform in [0, 1)."""
 
+    intercept: Callable[[Verifier], Verifier] = lambda verifier: verifier
+    """What stands between a relay and its verifier; rehearsals hold events back there."""
+
 
 class Interpreter:
     """Binds commands to ports and stores."""
 
-    def __init__(self, ports: Ports, log: HotLog, accounts: AccountStore, registry: Registry) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        verifier: Verifier,
+        log: HotLog,
+        accounts: AccountStore,
+        identities: IdentityStore,
+        registry: Registry,
+    ) -> None:
         self._ports = ports
+        self._verifier = verifier
         self._log = log
         self._accounts = accounts
+        self._identities = identities
         self._registry = registry
 
     def carry_out(self, command: Command) -> Event | None:
-        """Do what the command says. With every append goes one short step of tidying up the account store.
+        """Do what the command says. With every append goes one short step of tidying up a store.
 
         Raises:
             SqlError: the storage refused a write; nothing after this command may happen.
@@ -69,11 +90,14 @@ class Interpreter:
         ports = self._ports
         match command:
             case Verify(candidates):
-                settled = ports.verifier.verify(candidates)
+                settled = self._verifier.verify(candidates)
                 return EventsVerified(settled) if settled else None
             case Append(batch):
                 self._log.append(batch, ports.clock(), self._accounts.checkpoint_seq)
-                self._accounts.merge_step()
+                if not self._accounts.merge_step():
+                    self._identities.merge_step()
+            case AskStatus(did, origin):
+                ports.identities.ask_status(did, origin)
             case FeedBatch(shard, batch):
                 ports.shards.send_batch(shard, batch)
             case FeedHead(shard, last_seq):
@@ -90,6 +114,8 @@ class Interpreter:
                 ports.shards.close(shard)
             case Checkpoint(positions, at_seq):
                 self._registry.save_positions(positions)
+                # Before the accounts': what a restart reads again of the log forgets the rest of the identities.
+                self._identities.checkpoint(ports.clock())
                 self._accounts.checkpoint(at_seq)
             case RememberShard(shard, region):
                 self._registry.remember_shard(shard, region)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from edgerelay.archive.batch import Batch
+from edgerelay.atproto.signatures import SignatureCheck
 from edgerelay.errors import InvariantError
 from edgerelay.relay.events import (
     Event,
@@ -17,15 +18,26 @@ from edgerelay.relay.events import (
     ShardAcked,
     ShardClosed,
     ShardOpened,
+    StatusTold,
     TextReceived,
-    TimePassed,
     UpstreamClosed,
     UpstreamFailed,
     UpstreamOpened,
 )
+from edgerelay.relay.lookups import Inquiry, LookupAnswer
+from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
 from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
 
-__all__ = ["ManualClock", "ManualTimer", "MemoryFetcher", "MemoryLog", "MemoryShards", "MemoryUpstream"]
+__all__ = [
+    "ManualClock",
+    "ManualTimer",
+    "MemoryDirectory",
+    "MemoryFetcher",
+    "MemoryLog",
+    "MemoryShards",
+    "MemorySignatures",
+    "MemoryUpstream",
+]
 
 Deliver = Callable[[Event], None]
 
@@ -43,9 +55,9 @@ class ManualClock:
 class ManualTimer:
     """`Timer` that goes off when it is asked to, if its time has come."""
 
-    def __init__(self, clock: Callable[[], int], deliver: Deliver) -> None:
+    def __init__(self, clock: Callable[[], int], fire: Callable[[], None]) -> None:
         self._clock = clock
-        self._deliver = deliver
+        self._fire = fire
         self.at_us: int | None = None
 
     def set(self, at_us: int) -> None:
@@ -56,7 +68,7 @@ class ManualTimer:
         if self.at_us is None or self._clock() < self.at_us:
             return False
         self.at_us = None
-        self._deliver(TimePassed())
+        self._fire()
         return True
 
 
@@ -179,6 +191,54 @@ class MemoryFetcher:
         if isinstance(answer, FetchError):
             raise answer
         return answer._replace(body=answer.body[:MAX_BODY_BYTES])
+
+
+class MemorySignatures:
+    """`SignaturePort` whose verdicts are the caller's."""
+
+    def __init__(self, deliver: Callable[[VettingEvent], None]) -> None:
+        self._deliver = deliver
+        self.batches: list[CheckSignatures] = []
+        """What was not answered yet."""
+
+    def check(self, batch: CheckSignatures) -> None:
+        self.batches.append(batch)
+
+    def answer(self, is_right: Callable[[SignatureCheck], bool]) -> None:
+        """Answer everything that was asked."""
+        batches, self.batches = self.batches, []
+        for batch in batches:
+            self._deliver(SignaturesChecked(batch, [is_right(check) for check in batch.checks]))
+
+
+class MemoryDirectory:
+    """`IdentityPort` whose answers are the caller's."""
+
+    def __init__(self, deliver: Callable[[Event | VettingEvent], None]) -> None:
+        self._deliver = deliver
+        self.inquiries: list[Inquiry] = []
+        """What was not answered yet."""
+
+        self.statuses: list[tuple[str, str]] = []
+        """DID and origin of each question about a status without an answer."""
+
+    def look_up(self, inquiry: Inquiry) -> None:
+        self.inquiries.append(inquiry)
+
+    def ask_status(self, did: str, origin: str) -> None:
+        self.statuses.append((did, origin))
+
+    def answer(self, resolve: Callable[[str], LookupAnswer]) -> None:
+        """Answer every question for an identity."""
+        inquiries, self.inquiries = self.inquiries, []
+        for inquiry in inquiries:
+            self._deliver(IdentitiesResolved(inquiry, [resolve(did) for did in inquiry.dids]))
+
+    def tell(self, *, active: bool | None, status: str | None = None) -> None:
+        """Answer every question about a status."""
+        statuses, self.statuses = self.statuses, []
+        for did, _ in statuses:
+            self._deliver(StatusTold(did, active, status))
 
 
 class MemoryLog:

@@ -13,17 +13,21 @@ from collections import deque
 
 from edgerelay.archive.batch import Batch
 from edgerelay.config import Settings
-from edgerelay.relay.accounts import RECORD_BYTES, Account
-from edgerelay.relay.events import Event, LogFilled, TimePassed
+from edgerelay.relay.accounts import RECORD_BYTES, Account, hash_did
+from edgerelay.relay.events import DirectoryChanged, Event, EventsVerified, LogFilled, TimePassed
 from edgerelay.relay.position import PositionRow
-from edgerelay.relay.relay import Relay, Restored
+from edgerelay.relay.relay import Relay
+from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import PauseReason
+from edgerelay.relay.vetting import IdentitiesResolved, LookupsDue, SignaturesChecked, Vetting, VettingEvent
 from edgerelay.runtime.account_runs import AccountRuns
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
+from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
 from edgerelay.runtime.registry import Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sql, SqlError
+from edgerelay.runtime.verification import VettingVerifier
 
 __all__ = ["Node"]
 
@@ -43,20 +47,27 @@ class Node:
         self._settings = settings
         self._sql = sql
         self._ports = ports
-        self._events: deque[Event] = deque()
+        self._events: deque[Event | VettingEvent] = deque()
         self._in_turn = False
         self.storage_failures = 0
         self._start(connection=0, problem="")
 
     def _start(self, *, connection: int, problem: str) -> None:
-        settings, sql = self._settings, self._sql
+        settings, sql, ports = self._settings, self._sql, self._ports
         registry = Registry(sql)
         self.log = HotLog(sql, LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US))
         self.accounts = AccountRuns(sql)
+        self.identities = IdentityRuns(sql)
         host_id = registry.host_id(settings.upstream) if settings.upstream else 0
         restored = self._restore(registry, host_id)._replace(connection=connection, storage_problem=problem)
-        self.relay = Relay(settings, restored, self.accounts, self._ports.random, self._ports.clock())
-        self._interpreter = Interpreter(self._ports, self.log, self.accounts, registry)
+        now_us = ports.clock()
+        self.relay = Relay(settings, restored, self.accounts, ports.random, now_us)
+        self.vetting = Vetting(settings, self.relay.host, self.accounts, self.identities, now_us)
+        self._verifier = VettingVerifier(
+            self.vetting, ports.signatures, ports.identities, ports.lookup_timer, ports.clock
+        )
+        verifier = ports.intercept(self._verifier)
+        self._interpreter = Interpreter(ports, verifier, self.log, self.accounts, self.identities, registry)
 
     def _restore(self, registry: Registry, host_id: int) -> Restored:
         """Positions and accounts as of the checkpoint, and then what each later batch changed."""
@@ -67,6 +78,9 @@ class Node:
             if head.last_seq <= self.accounts.checkpoint_seq:
                 continue  # the checkpoint knows better; only the width of the last number is in no other place
             positions.update({fields[0]: PositionRow(*fields) for fields in head.positions})
+            for kind, did in zip(head.kinds, head.dids, strict=True):
+                if kind == "#identity":  # to forget an identity is made durable by nothing else
+                    self.identities.forget(hash_did(did))
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
             if self.accounts.checkpoint_due:
@@ -78,11 +92,12 @@ class Node:
         """Keep what must be held in memory small. A storage that takes no writes can still be read."""
         try:
             registry.save_positions(positions.values())
+            self.identities.checkpoint(self._ports.clock())
             self.accounts.checkpoint(at_seq)
         except SqlError as error:
             self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
 
-    def turn(self, event: Event) -> None:
+    def turn(self, event: Event | VettingEvent) -> None:
         """Handle an event and everything that follows from it at once."""
         self._events.append(event)
         if self._in_turn:
@@ -94,11 +109,25 @@ class Node:
         finally:
             self._in_turn = False
 
-    def _step(self, event: Event) -> None:
+    def _step(self, event: Event | VettingEvent) -> None:
         try:
-            self._follow(event)
+            if isinstance(event, SignaturesChecked | IdentitiesResolved | LookupsDue):
+                self._vet(event)
+            else:
+                self._follow(event)
         except SqlError as error:
             self._storage_failed(error)
+
+    def _vet(self, event: VettingEvent) -> None:
+        was_down = self.vetting.lookups.is_down
+        settled = self._verifier.handle(event)
+        if settled:
+            self._events.append(EventsVerified(settled))
+        if self.identities.checkpoint_due:
+            self.identities.checkpoint(self._ports.clock())
+        is_down = self.vetting.lookups.is_down
+        if is_down != was_down:
+            self._events.append(DirectoryChanged(is_down))
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, TimePassed):

@@ -11,8 +11,10 @@ from typing import Protocol
 
 from edgerelay.archive.batch import Batch
 from edgerelay.relay.intake import Candidate
+from edgerelay.relay.lookups import Inquiry
+from edgerelay.relay.vetting import CheckSignatures
 
-__all__ = ["LogSink", "ShardPort", "Timer", "UpstreamPort", "Verifier"]
+__all__ = ["IdentityPort", "LogSink", "ShardPort", "SignaturePort", "Timer", "UpstreamPort", "Verifier"]
 
 
 class UpstreamPort(Protocol):
@@ -48,11 +50,28 @@ class Verifier(Protocol):
         """Return those that have their verdict at once; the others follow in `EventsVerified`."""
 
 
+class SignaturePort(Protocol):
+    """The cryptography."""
+
+    def check(self, batch: CheckSignatures) -> None:
+        """Begin to check the signatures of a batch; `SignaturesChecked` follows."""
+
+
+class IdentityPort(Protocol):
+    """Questions to the directory of identities and to the hosts of accounts."""
+
+    def look_up(self, inquiry: Inquiry) -> None:
+        """Begin to ask for identities; `IdentitiesResolved` follows, with a failure where there is no answer."""
+
+    def ask_status(self, did: str, origin: str) -> None:
+        """Begin to ask a host for the status of an account; `StatusTold` follows."""
+
+
 class Timer(Protocol):
     """One timer."""
 
     def set(self, at_us: int) -> None:
-        """Fire `TimePassed` at this time or soon after; replaces what was set before."""
+        """Fire at this time or soon after; replaces what was set before."""
 
 
 class LogSink(Protocol):

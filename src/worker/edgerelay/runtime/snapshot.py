@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from edgerelay import __version__
-from edgerelay.api.snapshot import HotLogState, ShardState, Snapshot, StorageState, UpstreamReport
+from edgerelay.api.snapshot import (
+    AccountsState,
+    HotLogState,
+    IdentityState,
+    ShardState,
+    Snapshot,
+    StorageState,
+    UpstreamReport,
+)
 from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.config import Settings
 from edgerelay.runtime.node import Node
@@ -40,10 +48,12 @@ class SnapshotTaker:
             environment=settings.environment,
             verify=settings.verify,
             retention_days=settings.retention_days,
-            events=relay.counts.events,
-            bytes=relay.counts.bytes,
-            clock_behind=relay.counts.clock_behind,
+            events=relay.ledger.counts.events,
+            bytes=relay.ledger.counts.bytes,
+            clock_behind=relay.clock_behind,
             upstream=self._upstream(now_us),
+            identity=self._identity(),
+            accounts=AccountsState(chain_breaks=relay.ledger.book.chain_breaks, restated=relay.ledger.counts.statuses),
             hot_log=self._hot_log(),
             storage=self._storage(now_us),
             shards=[
@@ -87,6 +97,17 @@ class SnapshotTaker:
             resets=host.counts.resets,
             sockets=host.counts.sockets,
             rejects={str(reason): count for reason, count in host.rejects},
+            tolerated={str(reason): count for reason, count in self._node.vetting.tolerated.items()},
+        )
+
+    def _identity(self) -> IdentityState:
+        lookups = self._node.vetting.lookups
+        return IdentityState(
+            directory_down=lookups.is_down,
+            waiting=lookups.waiting,
+            refused=lookups.refusing,
+            asked=lookups.asked,
+            failed=lookups.failed,
         )
 
     def _hot_log(self) -> HotLogState:
@@ -110,7 +131,7 @@ class SnapshotTaker:
         return StorageState(
             rows_written=self._sql.rows_written,
             rows_per_s=round(self._rows_per_s, 1),
-            flushes=self._node.relay.counts.flushes,
+            flushes=self._node.relay.ledger.counts.flushes,
             failures=self._node.storage_failures,
             checkpoint_seq=self._node.accounts.checkpoint_seq,
             schema_version=SCHEMA_VERSION,

@@ -1,0 +1,74 @@
+"""Endpoints that RelayState itself answers, because the published snapshot does not hold what they ask for.
+
+    GET /hosts/{host}/rejects                            what was refused of a host's events, for its author
+    GET /admin/hosts/{host}/rejects                      the same with the beginning of a refused frame, base64
+    GET /xrpc/com.atproto.sync.getRepoStatus?did=        the status of an account
+
+What is public says who, when and why, and holds no record.
+
+Spec: XRPC; the lexicon `com.atproto.sync.getRepoStatus`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from edgerelay.api.admin import PREFIX as ADMIN
+from edgerelay.api.admin import refuse_stranger
+from edgerelay.api.message import Request, Response, error_response, json_response
+from edgerelay.atproto.syntax import is_did
+
+__all__ = ["Query", "Subject", "answer_query", "find_query"]
+
+REPO_STATUS: Final = "/xrpc/com.atproto.sync.getRepoStatus"
+_REJECTS: Final = re.compile(r"(/admin)?/hosts/([^/]{1,253})/rejects")
+
+
+class Subject(StrEnum):
+    """What is asked about."""
+
+    REJECTS = "rejects"
+    """The refused events of a host, named as `host[:port]`."""
+
+    REJECTED_FRAMES = "rejected_frames"
+    """The same with frames."""
+
+    ACCOUNT = "account"
+    """An account, named by its DID."""
+
+
+class Query(NamedTuple):
+    """One question; the answer is a JSON object, or nothing if there is no such thing."""
+
+    subject: Subject
+    name: str
+
+
+def find_query(request: Request, admin_token: str) -> Query | Response | None:
+    """The question that a request asks, or its refusal; None if it is for another endpoint."""
+    if request.path.startswith(ADMIN):
+        refusal = refuse_stranger(request, admin_token)
+        if refusal is not None:
+            return refusal
+    rejects = _REJECTS.fullmatch(request.path)
+    if rejects is None and request.path != REPO_STATUS:
+        return None
+    if request.method not in ("GET", "HEAD"):
+        return error_response(request, 405, "MethodNotAllowed", "only GET is served here", {"allow": "GET, HEAD"})
+    if rejects is not None:
+        return Query(Subject.REJECTED_FRAMES if rejects[1] else Subject.REJECTS, rejects[2].lower())
+    dids = request.parameters("did")
+    if len(dids) != 1 or not is_did(dids[0]):
+        return error_response(request, 400, "InvalidRequest", "did must be given once, and be a DID")
+    return Query(Subject.ACCOUNT, dids[0])
+
+
+def answer_query(request: Request, query: Query, found: dict[str, object]) -> Response:
+    """The answer, from what RelayState found."""
+    if found:
+        return json_response(found, headers={"cache-control": "no-store"})
+    if query.subject is Subject.ACCOUNT:
+        return error_response(request, 404, "RepoNotFound", "no event of this account was seen")
+    return error_response(request, 404, "HostNotFound", "no such host is read")
