@@ -123,7 +123,11 @@ class Subscriber:
 
     def wait_for(self, count: int, limit_s: float) -> None:
         """Wait until so many events were seen."""
-        wait_until(lambda: len(self.events) >= count, limit_s, f"{count} events, there are {len(self.events)}")
+        try:
+            wait_until(lambda: len(self.events) >= count, limit_s, f"{count} events")
+        except AssertionError as error:
+            error.add_note(f"there are {len(self.events)}")
+            raise
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -97,8 +97,7 @@ def test_every_malformed_frame_and_every_reason(tmp_path: Path) -> None:
         with Relay(tmp_path, settings) as relay, Subscriber(relay.ws_url, 0) as subscriber:
             expected = emitted(background)
             for name in MALFORMED:
-                expected += offer(background, name)
-            expected += write(background)
+                expected += offer(background, name) + write(background)
             expect(subscriber, expected)
             expected += provoke_by_the_directory(background)
             expect(subscriber, expected)
@@ -147,6 +146,7 @@ def test_a_key_that_was_rotated_a_moment_ago(tmp_path: Path) -> None:
             host.commit(account)
 
         expected += act(background, lambda host: (host.rotate_key(account), host.commit(account)))
+        expect(subscriber, expected)
         expected += act(background, rotate_in_silence)
         expected += act(background, lambda host: host.commit(account))
         expect(subscriber, expected)
@@ -238,6 +238,7 @@ def test_a_relay_behind_a_relay_refuses_nothing(tmp_path: Path) -> None:
         with Relay(tmp_path / "second", second_settings) as second, Subscriber(second.ws_url, 0) as subscriber:
             account = first_account(background)
             background.call(lambda network: network.traffic.run(300))
+            expect(subscriber, emitted(background))
             act(background, lambda host: (host.rotate_key(account), host.commit(account)))
             expect(subscriber, emitted(background))
             assert (second.upstream()["kind"], rejects(first), rejects(second)) == ("relay", {}, {})

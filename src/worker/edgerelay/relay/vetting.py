@@ -8,7 +8,8 @@
 Checks that need nothing but the event are made at once. Those that need an identity wait for it; signatures of one turn
 are checked as one batch. What does not fit an identity that was known before the event arrived is a *suspicion*: the
 account may have moved, or changed its key, a moment ago. The identity is then asked for once more, and what does not
-fit the answer either is refused. An `#identity` makes everything known about its account be asked for anew.
+fit the answer either is refused. An `#identity` makes everything known about its account be asked for anew, and so does
+an `#account`: the host that an account has left has something to say about it, too.
 
 With a PDS as upstream, every event must come from the host that the identity names. With a relay, `#account` and
 `#identity` are taken as that relay's word. Nothing passes unverified but in `trusted` mode, and what `lenient` counts.
@@ -175,14 +176,18 @@ class Vetting:
         except Refusal as refusal:
             self._refuse(candidate, refusal.reason, str(refusal))
             return
-        if isinstance(message, IdentityMessage):
-            self._identities.forget(hash_did(message.did))
-            self.lookups.forget(message.did)
-        hop_by_hop = self._host.kind == "relay" and isinstance(message, IdentityMessage | AccountMessage)
-        if self._mode == "trusted" or hop_by_hop:
+        is_notice = isinstance(message, IdentityMessage | AccountMessage)
+        is_hearsay = is_notice and self._host.kind == "relay"
+        if isinstance(message, IdentityMessage) or (is_notice and not is_hearsay):
+            self._forget(message.did)
+        if self._mode == "trusted" or is_hearsay:
             self._pass(candidate)
         else:
             self._identify(candidate, now_us)
+
+    def _forget(self, did: str) -> None:
+        self._identities.forget(hash_did(did))
+        self.lookups.forget(did)
 
     def _identify(self, candidate: Candidate, now_us: int) -> None:
         did = candidate.message.did
