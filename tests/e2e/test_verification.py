@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -120,7 +121,7 @@ def provoke_by_the_directory(background: NetworkThread) -> list[Seen]:
         host, directory = network.hosts[0], network.directory
         keyless, senseless = [account for account in host.accounts.values() if account.active][:2]
         del directory.documents[keyless.did]["verificationMethod"]
-        directory.fail(LookupFault(body="[" * 1_000), did=senseless.did)
+        directory.fail(LookupFault(body=json.dumps({"id": senseless.did, "x": [[]] * 1_000})), did=senseless.did)
         kept = host.announce_identity(keyless)
         host.commit(keyless)
         host.announce_identity(senseless)
