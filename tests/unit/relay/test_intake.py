@@ -146,10 +146,14 @@ class TestRefused:
         assert reason(intake()[0].take(raw)) is RejectReason.BAD_ENCODING
         assert isinstance(intake(strict=False)[0].take(raw), Candidate)
 
-    def test_details_are_short(self) -> None:
-        refused = intake()[0].take(frames.frame("#" + "x" * 10_000, {"seq": 1}))
-        assert isinstance(refused, Refused)
-        assert len(refused.detail) == 64
+    def test_what_has_the_form_of_a_name_is_shown(self) -> None:
+        refused = intake()[0].take(frames.frame("#label", {"seq": 1, "did": frames.did(1), "rev": frames.tid(7)}))
+        assert refused == (RejectReason.UNKNOWN_KIND, "#label", "#label", 1, frames.did(1), frames.tid(7))
+
+    @pytest.mark.parametrize("kind", ["#" + "x" * 10_000, "#a note of mine", "a", ""])
+    def test_whatever_else_stands_there_is_not(self, kind: str) -> None:
+        refused = intake()[0].take(frames.frame(kind, {"seq": 1, "did": "a note", "rev": ["a note"]}))
+        assert refused == (RejectReason.UNKNOWN_KIND, "no name", "", 1, "", "")
 
 
 class TestOrder:

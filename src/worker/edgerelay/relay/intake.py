@@ -11,6 +11,7 @@ may have been refused, or lie before the first event that was wanted, and its `t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
@@ -27,6 +28,7 @@ from edgerelay.atproto.messages import (
     parse_message,
     read_seq,
 )
+from edgerelay.atproto.syntax import is_did, is_tid
 from edgerelay.atproto.timestamp import time_us
 from edgerelay.relay.identities import KnownIdentity
 from edgerelay.relay.position import Position, Seen
@@ -40,8 +42,8 @@ MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - MAX_GROWTH_BYTES
 """The largest frame that can be passed on: it takes our number, and a frame beyond the limit would cut off every
 subscriber."""
 
-MAX_SHOWN_CHARS: Final = 64
-"""Characters of a peer's text that are shown of a refused frame: a DID of the directory has 32."""
+_KIND: Final = re.compile(r"#[a-zA-Z]{1,32}")
+"""What may be shown of a kind that is unknown: nothing but a plain name."""
 
 
 class Candidate:
@@ -176,7 +178,7 @@ class Intake:
             return self._refuse(frame, seq, RejectReason.OVERSIZE_FRAME, f"{len(frame.raw)} bytes and a longer number")
         if frame.kind not in KINDS:
             reason = RejectReason.LEGACY_KIND if frame.kind in LEGACY_KINDS else RejectReason.UNKNOWN_KIND
-            return self._refuse(frame, seq, reason, frame.kind[:MAX_SHOWN_CHARS])
+            return self._refuse(frame, seq, reason, _shown(frame.kind, _is_kind) or "no name")
         try:
             message = parse_message(frame.kind, frame.body)
         except MessageError as error:
@@ -221,9 +223,15 @@ class Intake:
 
 
 def _refused(reason: RejectReason, detail: str, frame: Frame, seq: int | None) -> Refused:
+    """Examples are published, so only what has the form of a name is taken out of a frame that may hold anything."""
     did, rev = frame.body.get("repo", frame.body.get("did")), frame.body.get("rev")
-    return Refused(reason, detail, frame.kind[:MAX_SHOWN_CHARS], seq or 0, _shown(did), _shown(rev))
+    kind = _shown(frame.kind, _is_kind)
+    return Refused(reason, detail, kind, seq or 0, _shown(did, is_did), _shown(rev, is_tid))
 
 
-def _shown(value: object) -> str:
-    return value[:MAX_SHOWN_CHARS] if isinstance(value, str) else ""
+def _shown(value: object, is_name: Callable[[str], bool]) -> str:
+    return value if isinstance(value, str) and is_name(value) else ""
+
+
+def _is_kind(text: str) -> bool:
+    return _KIND.fullmatch(text) is not None
