@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from edgerelay.api.info import answer_info, answer_state
+from edgerelay.api.query import QUERIES
 from edgerelay.api.router import ROUTES
 from edgerelay.api.subscribe import PATH as SUBSCRIBE
 from tests.snapshots import LAST_SEQ, OLDEST_SEQ, snapshot
@@ -21,7 +22,7 @@ class TestInfo:
 
     def test_it_names_every_endpoint_but_itself(self) -> None:
         endpoints = json.loads(answer_info(snapshot()).body)["endpoints"]
-        assert sorted(endpoints) == sorted({SUBSCRIBE, *ROUTES} - {"/"})
+        assert sorted(endpoints) == sorted({SUBSCRIBE, *ROUTES, *QUERIES} - {"/"})
 
     def test_a_relay_without_events(self) -> None:
         body = json.loads(answer_info(snapshot(oldest_seq=0, last_seq=0)).body)

@@ -25,7 +25,12 @@ def refuse_stranger(request: Request, token: str) -> Response | None:
         return error_response(request, 403, "AdminDisabled", "ADMIN_TOKEN is not set")
     given = request.headers.get("authorization", "")
     presented = given[len(_SCHEME) :] if given.lower().startswith(_SCHEME) else ""
-    if compare_digest(presented.encode(), token.encode()):
+    if compare_digest(_bytes(presented), _bytes(token)):
         return None
     challenge = {"www-authenticate": 'Bearer realm="admin"'}
     return error_response(request, 401, "AuthenticationRequired", "the operator's token is needed", challenge)
+
+
+def _bytes(text: str) -> bytes:
+    """Any text, which may hold half a character if it comes from JavaScript."""
+    return text.encode(errors="surrogatepass")

@@ -1,10 +1,11 @@
 """Endpoints that RelayState itself answers, because the published snapshot does not hold what they ask for.
 
-    GET /hosts/{host}/rejects                            what was refused of a host's events, for its author
-    GET /admin/hosts/{host}/rejects                      the same with the beginning of a refused frame, base64
-    GET /xrpc/com.atproto.sync.getRepoStatus?did=        the status of an account
+    GET /hosts/{host}/rejects                        what was refused of a host's events, for whoever wrote its code
+    GET /admin/hosts/{host}/rejects                  the same with the beginning of a refused frame of each reason
+    GET /xrpc/com.atproto.sync.getRepoStatus?did=    the status of an account
 
-What is public says who, when and why, and holds no record.
+What is public says who, when and why, and holds nothing of what somebody wrote. This takes the question out of a
+request and puts the answer into a response; the answer itself is `runtime.reports`'.
 
 Spec: XRPC; the lexicon `com.atproto.sync.getRepoStatus`.
 """
@@ -14,16 +15,24 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from edgerelay.api.admin import PREFIX as ADMIN
 from edgerelay.api.admin import refuse_stranger
 from edgerelay.api.message import Request, Response, error_response, json_response
 from edgerelay.atproto.syntax import is_did
 
-__all__ = ["Query", "Subject", "answer_query", "find_query"]
+__all__ = ["QUERIES", "Query", "Subject", "answer_query", "find_query"]
 
-REPO_STATUS: Final = "/xrpc/com.atproto.sync.getRepoStatus"
-_REJECTS: Final = re.compile(r"(/admin)?/hosts/([^/]{1,253})/rejects")
+_REPO_STATUS: Final = "/xrpc/com.atproto.sync.getRepoStatus"
+
+QUERIES: Final = ("/hosts/{host}/rejects", "/admin/hosts/{host}/rejects", _REPO_STATUS)
+"""The paths, for people."""
+
+MAX_HOST_CHARS: Final = 3 * (253 + len(":65535"))
+"""A domain name and a port, should each character be percent-encoded."""
+
+_REJECTS: Final = re.compile(rf"(/admin)?/hosts/([^/]{{1,{MAX_HOST_CHARS}}})/rejects")
 
 
 class Subject(StrEnum):
@@ -53,12 +62,12 @@ def find_query(request: Request, admin_token: str) -> Query | Response | None:
         if refusal is not None:
             return refusal
     rejects = _REJECTS.fullmatch(request.path)
-    if rejects is None and request.path != REPO_STATUS:
+    if rejects is None and request.path != _REPO_STATUS:
         return None
     if request.method not in ("GET", "HEAD"):
         return error_response(request, 405, "MethodNotAllowed", "only GET is served here", {"allow": "GET, HEAD"})
     if rejects is not None:
-        return Query(Subject.REJECTED_FRAMES if rejects[1] else Subject.REJECTS, rejects[2].lower())
+        return Query(Subject.REJECTED_FRAMES if rejects[1] else Subject.REJECTS, unquote(rejects[2]).lower())
     dids = request.parameters("did")
     if len(dids) != 1 or not is_did(dids[0]):
         return error_response(request, 400, "InvalidRequest", "did must be given once, and be a DID")

@@ -1,7 +1,7 @@
 """The route table: which endpoint answers a request, and what every answer has in common.
 
-Spec: XRPC for `/xrpc/*`; the Fetch standard for cross-origin requests, which are allowed from everywhere since nothing
-here depends on who asks.
+Spec: XRPC for `/xrpc/*`; the Fetch standard for cross-origin requests, which are allowed from everywhere: no browser
+sends the operator's token by itself, and nothing else depends on who asks.
 """
 
 from __future__ import annotations

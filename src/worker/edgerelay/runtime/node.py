@@ -60,7 +60,9 @@ class Node:
         self.identities = IdentityRuns(sql)
         host_id = registry.host_id(settings.upstream) if settings.upstream else 0
         restored = self._restore(registry, host_id)._replace(connection=connection, storage_problem=problem)
-        now_us = ports.clock()
+        self.since_us = now_us = ports.clock()
+        """When the present relay began, and its counts with it."""
+
         self.relay = Relay(settings, restored, self.accounts, ports.random, now_us)
         self.vetting = Vetting(settings, self.relay.host, self.accounts, self.identities, now_us)
         self._verifier = VettingVerifier(

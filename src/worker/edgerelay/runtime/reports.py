@@ -6,13 +6,13 @@ Spec: the lexicon `com.atproto.sync.getRepoStatus`.
 from __future__ import annotations
 
 from base64 import b64encode
-from urllib.parse import urlsplit
 
 from edgerelay.api.query import Subject
+from edgerelay.atproto.origin import same_origin
 from edgerelay.atproto.tid import int_to_tid
 from edgerelay.atproto.timestamp import datetime_text
 from edgerelay.relay.reject import RejectReason
-from edgerelay.relay.rejections import Rejections
+from edgerelay.relay.rejections import Example
 from edgerelay.runtime.node import Node
 
 __all__ = ["report"]
@@ -30,23 +30,37 @@ def report(node: Node, subject: Subject, name: str) -> dict[str, object]:
 
 
 def _rejects(node: Node, name: str, *, with_frames: bool) -> dict[str, object]:
+    """Reasons that occurred stand first; all are there, so that a count can be watched from zero on."""
     host = node.relay.host
-    if not host.url or urlsplit(host.url).netloc != name:
+    scheme, _, authority = host.url.partition("://")
+    if not host.url or not (name == authority or same_origin(f"{scheme}://{name}", host.url)):
         return {}
-    reasons = {
-        str(reason): _reason(host.rejects, reason, count, with_frames=with_frames)
-        for reason, count in host.rejects
-        if count
+    by_count = sorted(host.rejects, key=lambda each: each[1], reverse=True)
+    return {
+        "host": authority,
+        "kind": host.kind,
+        "since": datetime_text(node.since_us),
+        "total": host.rejects.total,
+        "reasons": {str(reason): _reason(node, reason, count, with_frames=with_frames) for reason, count in by_count},
     }
-    return {"host": name, "kind": host.kind, "total": host.rejects.total, "reasons": reasons}
 
 
-def _reason(rejects: Rejections, reason: RejectReason, count: int, *, with_frames: bool) -> dict[str, object]:
-    latest = [{**each._asdict(), "time": datetime_text(each.time_us)} for each in reversed(rejects.latest(reason))]
-    for each in latest:
-        del each["time_us"]
-    frame = {"frame": b64encode(rejects.frame(reason)).decode()} if with_frames else {}
-    return {"count": count, "latest": latest, **frame}
+def _reason(node: Node, reason: RejectReason, count: int, *, with_frames: bool) -> dict[str, object]:
+    rejects = node.relay.host.rejects
+    found: dict[str, object] = {
+        "meaning": reason.meaning,
+        "count": count,
+        "tolerated": node.vetting.tolerated.get(reason, 0),
+        "latest": [_example(each) for each in reversed(rejects.latest(reason))],
+    }
+    if with_frames:
+        found["frame"] = b64encode(rejects.frame(reason)).decode()
+    return found
+
+
+def _example(example: Example) -> dict[str, object]:
+    fields = example._asdict()
+    return {"time": datetime_text(fields.pop("time_us")), **fields}
 
 
 def _account(node: Node, did: str) -> dict[str, object]:
