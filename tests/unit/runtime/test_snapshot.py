@@ -20,6 +20,8 @@ from edgerelay.api.snapshot import (
     UpstreamReport,
 )
 from edgerelay.archive.batch import Batch
+from edgerelay.atproto.identity import Absence, Identity
+from edgerelay.atproto.lookup import LookupFailure
 from edgerelay.config import Settings
 from edgerelay.relay.events import (
     Event,
@@ -28,14 +30,15 @@ from edgerelay.relay.events import (
     ShardAcked,
     ShardAsked,
     ShardOpened,
+    StatusTold,
     TextReceived,
     TimePassed,
     UpstreamClosed,
     UpstreamOpened,
 )
-from edgerelay.relay.lookups import Inquiry
-from edgerelay.relay.reject import RejectReason
-from edgerelay.relay.vetting import CheckSignatures
+from edgerelay.relay.lookups import Inquiry, LookupAnswer
+from edgerelay.relay.reject import TOLERABLE, RejectReason
+from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, LookupsDue
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.ports import Verifier
@@ -63,6 +66,10 @@ class Platform:
 
     now_us = START_US
 
+    def __init__(self) -> None:
+        self.inquiries: list[Inquiry] = []
+        self.asked: list[str] = []
+
     def clock(self) -> int:
         return self.now_us
 
@@ -88,10 +95,10 @@ class Platform:
         pass
 
     def look_up(self, inquiry: Inquiry) -> None:
-        pass
+        self.inquiries.append(inquiry)
 
     def ask_status(self, did: str, origin: str) -> None:
-        pass
+        self.asked.append(did)
 
     def write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         pass
@@ -142,6 +149,13 @@ class Life:
         self.node.turn(FramesReceived(self.node.relay.host.upstream.connection, list(some)))
         self.platform.now_us += S_US // 10
         self.node.turn(TimePassed())
+
+    def resolve(self, answer: LookupAnswer) -> None:
+        """Everything that was asked for gets the same answer."""
+        inquiries, self.platform.inquiries = self.platform.inquiries, []
+        for inquiry in inquiries:
+            self.node.turn(IdentitiesResolved(inquiry, [answer] * len(inquiry.dids)))
+        self.receive([])
 
     def take(self, flush_ms: Sequence[float] = ()) -> Snapshot:
         return self.taker.take(self.platform.now_us, list(flush_ms))
@@ -267,6 +281,76 @@ class TestUpstream:
     def test_a_relay_that_shall_not_subscribe(self, live: Live) -> None:
         upstream = live(UPSTREAM="").take()["upstream"]
         assert (upstream["url"], upstream["state"], upstream["connection"]) == ("", "stopped", 0)
+
+
+class TestIdentities:
+    """A PDS whose directory answers as the test says."""
+
+    def test_before_anybody_was_asked_for(self, live: Live) -> None:
+        nothing = {"directory_down": False, "waiting": 0, "refused": 0, "asked": 0, "failed": 0}
+        assert live(VERIFY="strict").take()["identity"] == nothing
+
+    def test_who_waits_and_who_was_found(self, live: Live) -> None:
+        life = live(VERIFY="strict")
+        life.connect()
+        life.receive([*identities(1, 2, ALICE), *identities(3, 1, BOB)])
+        taken = life.take()
+        assert (taken["identity"]["waiting"], taken["identity"]["asked"]) == (2, 2)
+        assert (taken["upstream"]["in_flight"], taken["upstream"]["waiting_accounts"]) == (3, 2)
+        life.resolve(Identity(ALICE, None, "https://pds.test", None))
+        taken = life.take()
+        assert (taken["identity"]["waiting"], taken["identity"]["failed"], taken["events"]) == (0, 0, 3)
+
+    def test_who_was_not_found_is_remembered(self, live: Live) -> None:
+        life = live(VERIFY="strict", IDENTITY_DEADLINE_S="1")
+        life.connect()
+        life.receive(identities(1, 1))
+        life.resolve(Absence.NOT_FOUND)
+        life.at(2 * S_US).node.turn(LookupsDue())
+        life.resolve(Absence.NOT_FOUND)
+        taken = life.take()
+        assert (taken["identity"]["refused"], taken["identity"]["asked"]) == (1, 2)
+        assert taken["upstream"]["rejects"]["no_identity"] == 1
+
+    def test_a_directory_that_is_down(self, live: Live) -> None:
+        life = live(VERIFY="strict")
+        life.connect()
+        life.receive([frames.identity(seq, frames.did(seq), time_us=START_US) for seq in range(1, 11)])
+        life.resolve(LookupFailure("HTTP 503", is_directory=True, is_final=False, retry_after_s=0))
+        taken = life.take()
+        assert (taken["identity"]["directory_down"], taken["identity"]["failed"]) == (True, 10)
+        assert (taken["upstream"]["state"], taken["upstream"]["pauses"]) == ("paused", ["identity"])
+
+    def test_what_is_tolerated_is_counted_by_reason_from_zero(self, live: Live) -> None:
+        life = live(VERIFY="lenient", IDENTITY_DEADLINE_S="1")
+        assert life.take()["upstream"]["tolerated"] == dict.fromkeys(map(str, sorted(TOLERABLE)), 0)
+        life.connect()
+        life.receive(identities(1, 2))
+        life.resolve(Absence.NOT_FOUND)
+        life.at(2 * S_US).node.turn(LookupsDue())
+        life.resolve(Absence.NOT_FOUND)
+        taken = life.take()
+        assert {reason: count for reason, count in taken["upstream"]["tolerated"].items() if count} == {
+            "no_identity": 2
+        }
+        assert (taken["events"], taken["upstream"]["rejects"]["no_identity"]) == (2, 0)
+
+
+class TestAccounts:
+    def test_what_breaks_a_chain_is_counted(self, live: Live) -> None:
+        life = live()
+        life.connect()
+        life.receive([frames.commit(1, ALICE, frames.tid(7)), frames.commit(2, ALICE, frames.tid(9))])
+        assert life.take()["accounts"] == {"chain_breaks": 1, "restated": 0}
+
+    def test_what_is_said_in_place_of_a_host_is_counted(self, live: Live) -> None:
+        life = live()
+        life.connect()
+        life.receive([frames.account(1, ALICE, active=False), frames.commit(2, ALICE, frames.tid(7))])
+        assert (life.platform.asked, life.take()["events"]) == ([ALICE], 1)
+        life.node.turn(StatusTold(ALICE, active=True))
+        life.receive([])
+        assert (life.take()["accounts"]["restated"], life.take()["events"]) == (1, 3)
 
 
 class TestLogAndShards:
