@@ -55,7 +55,7 @@ class PauseReason(StrEnum):
     """What was received cannot be archived; the hot log is full."""
 
     IDENTITY = "identity"
-    """Too many events wait for their accounts' identities."""
+    """Too many events wait for their accounts' identities, or the directory of identities is down."""
 
     SKEW = "skew"
     """Our clock and the upstream's differ too much to give out numbers."""
