@@ -7,9 +7,9 @@ from typing import Self
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
+from edgerelay.atproto.lookup import PATIENCE_S
 from edgerelay.runtime.fetcher import (
     ACCEPT,
-    FETCH_TIMEOUT_S,
     MAX_BODY_BYTES,
     USER_AGENT,
     Fetched,
@@ -25,8 +25,7 @@ class HttpFetcher:
 
     async def __aenter__(self) -> Self:
         headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT}
-        timeout = ClientTimeout(total=FETCH_TIMEOUT_S)
-        self._session = ClientSession(headers=headers, timeout=timeout, cookie_jar=DummyCookieJar())
+        self._session = ClientSession(headers=headers, cookie_jar=DummyCookieJar())
         return self
 
     async def __aexit__(
@@ -34,11 +33,11 @@ class HttpFetcher:
     ) -> None:
         await self._session.close()
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
         """GET a URL."""
         body = b""
         try:
-            async with self._session.get(url, allow_redirects=False) as answer:
+            async with self._session.get(url, allow_redirects=False, timeout=ClientTimeout(total=timeout_s)) as answer:
                 async for chunk in answer.content.iter_any():
                     body += chunk
                     if len(body) >= MAX_BODY_BYTES:

@@ -13,8 +13,16 @@ from edgerelay.atproto.hosting import HostingStatus
 from edgerelay.atproto.identity import Absence, Identity
 from edgerelay.atproto.json_object import MAX_CONTAINERS, MAX_OBJECT_BYTES
 from edgerelay.atproto.keys import Curve, key_from_multikey
-from edgerelay.atproto.lookup import MAX_QUESTIONS, Answer, IdentityQuestion, LookupFailure, Question, StatusQuestion
-from edgerelay.runtime.fetcher import FETCH_TIMEOUT_S, Fetched, FetchError
+from edgerelay.atproto.lookup import (
+    MAX_QUESTIONS,
+    PATIENCE_S,
+    Answer,
+    IdentityQuestion,
+    LookupFailure,
+    Question,
+    StatusQuestion,
+)
+from edgerelay.runtime.fetcher import Fetched, FetchError
 from edgerelay.runtime.memory import MemoryFetcher
 from edgerelay.runtime.resolver import MAX_CONCURRENT, Resolver
 from tests.virtual_time import run
@@ -217,20 +225,20 @@ class TestBatch:
 
     def test_the_largest_batch_waits_for_six_at_a_time(self) -> None:
         fetcher = MemoryFetcher()
-        fetcher.latency_s = dict.fromkeys([web_url(number) for number in range(MAX_QUESTIONS)], FETCH_TIMEOUT_S)
+        fetcher.latency_s = dict.fromkeys([web_url(number) for number in range(MAX_QUESTIONS)], PATIENCE_S)
         questions = [web_question(number) for number in range(MAX_QUESTIONS)]
         answers, took_s = run(Resolver(fetcher, PLC, allow_local=False).resolve(questions))
         assert len(answers) == len(fetcher.asked) == MAX_QUESTIONS
         assert fetcher.most_pending == MAX_CONCURRENT
-        assert took_s == pytest.approx(FETCH_TIMEOUT_S * MAX_QUESTIONS / MAX_CONCURRENT)
+        assert took_s == pytest.approx(PATIENCE_S * MAX_QUESTIONS / MAX_CONCURRENT)
 
     def test_a_slow_host_takes_one_place_and_no_more(self) -> None:
         fetcher = MemoryFetcher()
         fetcher.latency_s = dict.fromkeys([web_url(number) for number in range(MAX_QUESTIONS)], 0.08)
-        fetcher.latency_s[web_url(0)] = FETCH_TIMEOUT_S
+        fetcher.latency_s[web_url(0)] = PATIENCE_S
         questions = [web_question(number) for number in range(MAX_QUESTIONS)]
         _, took_s = run(Resolver(fetcher, PLC, allow_local=False).resolve(questions))
-        assert took_s == pytest.approx(FETCH_TIMEOUT_S)
+        assert took_s == pytest.approx(PATIENCE_S)
 
 
 def web_question(number: int) -> Question:

@@ -47,8 +47,8 @@ def test_what_is_written_is_read(questions: list[Question], answers: list[Answer
 
 def test_the_bytes_of_version_1() -> None:
     """A relay that is being replaced still speaks it: these must be read for as long as version 1 is."""
-    questions = '{"v":1,"questions":[{"identity":{"did":"d"}},{"status":{"did":"d","origin":"o"}}]}'
-    assert decode_questions(questions) == [IdentityQuestion("d"), StatusQuestion("d", "o")]
+    questions = '{"v":1,"questions":[{"identity":{"did":"d","patience_s":1}},{"status":{"did":"d","origin":"o"}}]}'
+    assert decode_questions(questions) == [IdentityQuestion("d", 1), StatusQuestion("d", "o")]
     assert encode_questions(decode_questions(questions)) == questions
     answers = (
         '{"v":1,"answers":[{"identity":{"did":"d","key":["k256","' + POINT.hex() + '"],"pds":"p","handle":"h"}},'

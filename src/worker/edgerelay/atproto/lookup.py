@@ -12,16 +12,34 @@ from typing import Final, NamedTuple, TypeAlias
 from edgerelay.atproto.hosting import HostingStatus
 from edgerelay.atproto.identity import Absence, Identity
 
-__all__ = ["MAX_QUESTIONS", "Answer", "IdentityQuestion", "LookupFailure", "Question", "StatusQuestion"]
+__all__ = [
+    "HASTE_S",
+    "MAX_QUESTIONS",
+    "PATIENCE_S",
+    "Answer",
+    "IdentityQuestion",
+    "LookupFailure",
+    "Question",
+    "StatusQuestion",
+]
 
 MAX_QUESTIONS: Final = 30
 """Questions that are asked together. All are answered when the slowest is, so this bounds the wait."""
+
+
+PATIENCE_S: Final = 5
+"""Seconds for an answer, all of it: the directory takes 0.1, and a host that takes longer is not worth waiting for."""
+
+HASTE_S: Final = 1
+"""Seconds for an answer to a first question, which all others of its batch wait for as well."""
 
 
 class IdentityQuestion(NamedTuple):
     """Whose is this DID? Answered by an `Identity` or an `Absence`."""
 
     did: str
+    patience_s: int = PATIENCE_S
+    """Seconds that the answer may take."""
 
 
 class StatusQuestion(NamedTuple):

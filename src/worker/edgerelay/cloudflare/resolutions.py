@@ -8,16 +8,15 @@ from typing import Any, Final
 
 from pyodide.ffi import JsException
 
-from edgerelay.atproto.lookup import MAX_QUESTIONS, Answer, LookupFailure, Question
+from edgerelay.atproto.lookup import MAX_QUESTIONS, PATIENCE_S, Answer, LookupFailure, Question
 from edgerelay.errors import InvariantError
-from edgerelay.runtime.fetcher import FETCH_TIMEOUT_S
 from edgerelay.runtime.ports import LogSink
 from edgerelay.runtime.resolver import MAX_CONCURRENT
 from edgerelay.runtime.resolver_wire import decode_answers, encode_questions
 
 __all__ = ["ResolverClient"]
 
-ASK_TIMEOUT_S: Final = FETCH_TIMEOUT_S * -(-MAX_QUESTIONS // MAX_CONCURRENT) + 5
+ASK_TIMEOUT_S: Final = PATIENCE_S * -(-MAX_QUESTIONS // MAX_CONCURRENT) + 5
 """Seconds for one batch: the longest that the resolver takes, and some more for the way."""
 
 _PROBLEM_CHARS: Final = 200

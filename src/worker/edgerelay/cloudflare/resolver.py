@@ -12,11 +12,11 @@ import js
 from pyodide.ffi import JsException, to_js
 from workers import WorkerEntrypoint
 
+from edgerelay.atproto.lookup import PATIENCE_S
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.runtime import resolver
 from edgerelay.runtime.fetcher import (
     ACCEPT,
-    FETCH_TIMEOUT_S,
     MAX_BODY_BYTES,
     USER_AGENT,
     Fetched,
@@ -49,14 +49,14 @@ class Resolver(WorkerEntrypoint):
 class PlatformFetcher:
     """`Fetcher` on the platform."""
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
         """GET a URL."""
         options = {
             "headers": {"user-agent": USER_AGENT, "accept": ACCEPT},
             "redirect": "manual",
             # A key that was rotated a second ago must be seen; how long answers are kept is decided elsewhere.
             "cache": "no-store",
-            "signal": js.AbortSignal.timeout(FETCH_TIMEOUT_S * 1_000),
+            "signal": js.AbortSignal.timeout(timeout_s * 1_000),
         }
         try:
             answer = await js.fetch(url, to_js(options, dict_converter=js.Object.fromEntries))

@@ -32,6 +32,10 @@ ASIDE_TIMEOUT_MS: Final = 5_000
 """Milliseconds for a question that the subscription can do without: the host's kind, or its clock."""
 
 _SWITCHING: Final = 101
+_CLIENT_ERROR: Final = 400
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+_NOT_IMPLEMENTED: Final = 501
 _STREAM: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 
 
@@ -130,7 +134,11 @@ class UpstreamSockets:
         answer = await self._aside("/xrpc/com.atproto.server.describeServer")
         if answer is None:
             return None
-        self._kind = "pds" if answer.ok else "relay"
+        status = int(answer.status)
+        if answer.ok:
+            self._kind = "pds"
+        elif status == _NOT_IMPLEMENTED or (_CLIENT_ERROR <= status < _SERVER_ERROR and status != _TOO_MANY):
+            self._kind = "relay"  # any other answer says how the host feels, not what it is
         return _date_us(answer)
 
     async def _ask_clock(self) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from edgerelay.atproto.hosting import HostingStatus
-from edgerelay.atproto.lookup import Answer, IdentityQuestion, StatusQuestion
+from edgerelay.atproto.lookup import HASTE_S, PATIENCE_S, Answer, IdentityQuestion, StatusQuestion
 from edgerelay.cloudflare.resolutions import ResolverClient
 from edgerelay.errors import InvariantError
 from edgerelay.relay.events import Event, StatusTold
@@ -76,7 +76,8 @@ class Identities:
         self._tasks.spawn(self._ask_status(did, origin))
 
     async def _look_up(self, inquiry: Inquiry) -> None:
-        answers = await self._resolver.ask([IdentityQuestion(did) for did in inquiry.dids])
+        patience_s = PATIENCE_S if inquiry.patient else HASTE_S
+        answers = await self._resolver.ask([IdentityQuestion(did, patience_s) for did in inquiry.dids])
         self._deliver(IdentitiesResolved(inquiry, [_identity(each) for each in answers]))
 
     async def _ask_status(self, did: str, origin: str) -> None:

@@ -159,11 +159,14 @@ def _judge_commit(account: Account, message: Commit, host_id: int, claim: Claim 
 
 
 def _continues(account: Account, message: Commit) -> bool:
-    """Tell whether nothing is missing before a commit: both of its links lead to the last state that we know."""
-    if message.since is None or tid_to_int(message.since) != account.rev:
+    """Tell whether nothing is missing before a commit: what it says of the one before is the last that we know.
+
+    Some hosts always leave `since` empty; then `prevData` alone tells.
+    """
+    if message.since is not None and tid_to_int(message.since) != account.rev:
         return False
     if account.data == NO_DIGEST or message.prev_data is None:
-        return True
+        return message.since is not None
     return _digest(message.prev_data) == account.data
 
 

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple, Protocol
 
 from edgerelay import __version__
 from edgerelay.atproto.json_object import MAX_OBJECT_BYTES
+from edgerelay.atproto.lookup import PATIENCE_S
 from edgerelay.atproto.timestamp import http_date_us
 from edgerelay.errors import PeerError
 
 __all__ = [
     "ACCEPT",
-    "FETCH_TIMEOUT_S",
     "MAX_BODY_BYTES",
     "MAX_RETRY_AFTER_S",
     "USER_AGENT",
@@ -31,9 +31,6 @@ USER_AGENT: Final = f"EdgeRelay/{__version__} (atproto-relay)"
 
 ACCEPT: Final = "application/did+ld+json, application/json"
 """What the directory calls its documents, and what everybody else calls theirs."""
-
-FETCH_TIMEOUT_S: Final = 5
-"""Seconds for a whole answer: the directory takes 0.1, and a host that takes longer is not worth waiting for."""
 
 MAX_BODY_BYTES: Final = MAX_OBJECT_BYTES + 1
 """Bytes that are read of an answer: one more than anybody wants, which shows that it was too large."""
@@ -61,11 +58,11 @@ class FetchError(PeerError):
 class Fetcher(Protocol):
     """Asks."""
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
         """GET an http(s) URL.
 
         Raises:
-            FetchError: there was no answer.
+            FetchError: there was no answer, or not all of it within `timeout_s`.
         """
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from edgerelay.archive.batch import Batch
+from edgerelay.atproto.lookup import PATIENCE_S
 from edgerelay.atproto.signatures import SignatureCheck
 from edgerelay.errors import InvariantError
 from edgerelay.relay.events import (
@@ -181,7 +182,7 @@ class MemoryFetcher:
         self.most_pending = 0
         """How many answers were waited for at once."""
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
         self.asked.append(url)
         self.pending += 1
         self.most_pending = max(self.most_pending, self.pending)

@@ -81,7 +81,7 @@ class Node:
                 continue  # the checkpoint knows better; only the width of the last number is in no other place
             positions.update({fields[0]: PositionRow(*fields) for fields in head.positions})
             for kind, did in zip(head.kinds, head.dids, strict=True):
-                if kind == "#identity":  # to forget an identity is made durable by nothing else
+                if kind in ("#identity", "#account"):  # to forget an identity is made durable by nothing else
                     self.identities.forget(hash_did(did))
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))

@@ -16,7 +16,7 @@ from typing import Final
 from edgerelay.atproto.hosting import read_status, status_url
 from edgerelay.atproto.identity import document_url, read_answer
 from edgerelay.atproto.json_object import ContainersError
-from edgerelay.atproto.lookup import Answer, IdentityQuestion, LookupFailure, Question
+from edgerelay.atproto.lookup import PATIENCE_S, Answer, IdentityQuestion, LookupFailure, Question
 from edgerelay.atproto.origin import is_public_origin
 from edgerelay.atproto.syntax import is_plc_did
 from edgerelay.errors import WireError
@@ -40,7 +40,7 @@ class Resolver:
     async def resolve(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer in order. The same question is asked once.
 
-        It takes `FETCH_TIMEOUT_S` for every `MAX_CONCURRENT` questions at most.
+        It takes `PATIENCE_S` for every `MAX_CONCURRENT` questions at most.
         """
         gate = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -55,7 +55,8 @@ class Resolver:
     async def _answer(self, question: Question) -> Answer:
         is_directory = isinstance(question, IdentityQuestion) and is_plc_did(question.did)
         try:
-            fetched = await self._fetcher.fetch(self._url(question))
+            patience_s = question.patience_s if isinstance(question, IdentityQuestion) else PATIENCE_S
+            fetched = await self._fetcher.fetch(self._url(question), patience_s)
             if _is_passing(fetched.status):
                 return LookupFailure(f"HTTP {fetched.status}", is_directory, False, fetched.retry_after_s)
             return _read(question, fetched)

@@ -3,7 +3,7 @@
 Both sides are ours but may be of different versions for a while, when one of them has taken new code: every message
 names its version, and the previous one is accepted. There has been none before version 1.
 
-    {"v": 1, "questions": [{"identity": {"did": …}}, {"status": {"did": …, "origin": …}}]}
+    {"v": 1, "questions": [{"identity": {"did": …, "patience_s": …}}, {"status": {"did": …, "origin": …}}]}
     {"v": 1, "answers": [{"identity": {"did": …, "key": [curve, hex] or null, "pds": …, "handle": …}},
                          {"absence": "not_found"}, {"status": {"active": …, "status": …}},
                          {"failure": {"problem": …, "is_directory": …, "is_final": …, "retry_after_s": …}}]}
@@ -99,6 +99,8 @@ def _question_kind(question: Question) -> str:
 
 def _question(item: object) -> Question:
     match item:
+        case {"identity": {"did": str(did), "patience_s": int(patience_s)}}:
+            return IdentityQuestion(did, patience_s)
         case {"identity": {"did": str(did)}}:
             return IdentityQuestion(did)
         case {"status": {"did": str(did), "origin": str(origin)}}:
