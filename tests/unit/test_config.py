@@ -30,6 +30,8 @@ DEFAULTS: dict[str, str | int] = {
     "UPSTREAM_START": "live",
     "VERIFY": "strict",
     "PLC_URL": "https://plc.directory",
+    "PLC_RPS": 100,
+    "IDENTITY_DEADLINE_S": 60,
     "ADMIN_TOKEN": "",
     "LOG_LEVEL": "info",
     "FLUSH_MS": 40,

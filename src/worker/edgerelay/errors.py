@@ -3,6 +3,7 @@
     EdgeRelayError
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
     │   ├── FetchError                a host that does not answer
+    │   ├── Refusal                   an event that fails a check
     │   └── WireError                 bytes that are not what the wire format demands
     │       ├── CommitError           a commit object, or what it says against its message
     │       ├── ContainersError       a JSON object that is not safe to parse

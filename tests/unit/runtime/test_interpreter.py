@@ -13,6 +13,7 @@ from edgerelay.relay import commands
 from edgerelay.relay.accounts import Account, MemoryAccounts
 from edgerelay.relay.commands import (
     Append,
+    AskStatus,
     Checkpoint,
     CloseShard,
     CloseUpstream,
@@ -27,7 +28,7 @@ from edgerelay.relay.commands import (
     SetTimer,
     Verify,
 )
-from edgerelay.relay.events import Event, EventsVerified
+from edgerelay.relay.events import Event, EventsVerified, StatusTold
 from edgerelay.relay.identities import MemoryIdentities
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import Position, PositionRow
@@ -77,6 +78,21 @@ class Tidied(MemoryAccounts):
         return True
 
 
+class Counted(MemoryIdentities):
+    """Notes what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def checkpoint(self, now_us: int) -> None:
+        self.calls.append(f"checkpoint {now_us}")
+
+    def merge_step(self) -> bool:
+        self.calls.append("merge_step")
+        return False
+
+
 class Stand:
     """An interpreter with everything that it acts on."""
 
@@ -89,7 +105,7 @@ class Stand:
         self.upstream, self.shards = MemoryUpstream(self.events.append), MemoryShards(self.events.append)
         self.timer, self.lines = ManualTimer(self.clock, lambda: None), MemoryLog()
         self.signatures, self.directory = MemorySignatures(self.vetted.append), MemoryDirectory(self.events.append)
-        ports = Ports(
+        self.ports = ports = Ports(
             upstream=self.upstream,
             shards=self.shards,
             signatures=self.signatures,
@@ -173,6 +189,22 @@ class TestEffects:
         stand.sql.execute("DROP TABLE log")
         with pytest.raises(SqlError):
             stand.do(Append(batch(0, 5)))
+
+    def test_a_host_is_asked_about_an_account(self, stand: Stand) -> None:
+        assert stand.do(AskStatus("did:web:a.test", "https://pds.test")) is None
+        assert stand.directory.statuses == [("did:web:a.test", "https://pds.test")]
+        stand.directory.tell(active=False, status="takendown")
+        assert stand.events == [StatusTold("did:web:a.test", False, "takendown")]
+
+    def test_identities_are_tidied_up_and_made_durable_too(self) -> None:
+        stand = Stand()
+        identities = Counted()
+        stand.interpreter = Interpreter(
+            stand.ports, Credulous(), stand.log, MemoryAccounts(), identities, stand.registry
+        )
+        stand.do(Append(batch(0, 5)), Checkpoint((), 5))
+        assert identities.calls == ["merge_step", f"checkpoint {NOW_US}"]
+        stand.sql.close()
 
     def test_the_timer_and_the_log(self, stand: Stand) -> None:
         assert stand.do(SetTimer(9), Log("info", "hello", {"a": 1})) is None

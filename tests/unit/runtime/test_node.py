@@ -197,6 +197,7 @@ class World:
             self.wait(1)
             self.answer()
             self.send()
+            self.directory.tell(active=True)
             self.shard()
             if before == (self.node.relay.last_seq, self.upstream.connection, self.node.relay.in_flight.count):
                 return
@@ -661,6 +662,7 @@ class TestReset:
 ACTIONS = (
     *("happen", "happen", "happen", "send", "send", "send", "answer", "answer", "wait", "wait"),
     *("drop", "refuse", "hold", "release", "crash", "reset", "fill", "heal", "join", "shard", "shard", "step_back"),
+    "tell",
 )
 
 
@@ -719,6 +721,10 @@ class Chronicle:
             self.world.held.discard(did)
             self.world.deliver(EventsVerified(self.world.verifier.release({did})))
 
+    def tell(self) -> None:
+        """The host says that an account writes after all, although it had said that it does not."""
+        self.world.directory.tell(active=True)
+
     def crash(self) -> None:
         self.world.sql.writes_left = None
         self.world.open()
@@ -763,7 +769,11 @@ class Chronicle:
         durable = world.durable()
         assert all(before < after for (before, _), (after, _) in pairwise(durable)), "numbers increase"
         assert world.shown == durable, "what was shown is what is durable, once and in order"
-        self.check_events([frames.parts(frame) for _, frame in durable])
+        found = [frames.parts(frame) for _, frame in durable]
+        own = {event.time for event in world.host.events}
+        restated = [body for header, body in found if body["time"] not in own and header["t"] == "#account"]
+        assert all(body["active"] for body in restated), "the relay says by itself only what it was told"
+        self.check_events([(header, body) for header, body in found if body not in restated])
         assert world.rejects.keys() <= {"bad_value", "stale_rev"}
 
     def check_events(self, found: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:

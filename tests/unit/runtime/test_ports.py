@@ -21,8 +21,10 @@ METHODS = [
     if isinstance(value, FunctionType) and not name.startswith("_")
 ]
 BEHIND = {
+    "IdentityPort": "Identities",
     "LogSink": "JsonLog",
     "ShardPort": "FeedSockets",
+    "SignaturePort": "Signatures",
     "Timer": "PlatformTimer",
     "UpstreamPort": "UpstreamSockets",
     "Verifier": "HeldVerifier",
@@ -38,15 +40,16 @@ CLASSES = {
 }
 
 
-def called(module_name: str) -> set[tuple[str, str]]:
-    """(field of `Ports`, method) of every call of a port in a module."""
+def called() -> set[tuple[str, str]]:
+    """(name of what is called upon, method) of every call in the modules that hold ports."""
     return {
         (node.func.value.attr, node.func.attr)
         for module in modules(WORKER)
-        if module.name == module_name
+        if module.name in {f"edgerelay.runtime.{name}" for name in ("interpreter", "node", "verification")}
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if isinstance(node.func.value, ast.Attribute) and ast.unparse(node.func.value.value) in ("ports", "self._ports")
+        if isinstance(node.func.value, ast.Attribute) and isinstance(node.func.value.value, ast.Name | ast.Attribute)
+        if ast.unparse(node.func.value.value) in ("ports", "self._ports", "self")
     }
 
 
@@ -69,11 +72,15 @@ class TestMethods:
         assert found == [list(inspect.signature(method).parameters)]
 
     def test_somebody_calls_it(self, port: str, name: str, method: FunctionType) -> None:
-        used = called("edgerelay.runtime.interpreter") | called("edgerelay.runtime.node")
-        assert (field_of(port), name) in used, method.__qualname__
+        called_upon = called()
+        for field in fields_of(port):
+            assert {(field, name), (f"_{field}", name), (LENT.get(field), name)} & called_upon, method.__qualname__
 
 
-def field_of(port: str) -> str:
-    """The field of `Ports` that holds a port; the annotations are texts."""
-    (field,) = [each.name for each in fields(Ports) if each.type == port]
-    return field
+LENT = {"lookup_timer": "_timer"}
+"""What a port is called where it is handed on."""
+
+
+def fields_of(port: str) -> list[str]:
+    """The fields of `Ports` that hold a port, or the name of the one that stands between; annotations are texts."""
+    return [each.name for each in fields(Ports) if each.type == port] or ["verifier"]
