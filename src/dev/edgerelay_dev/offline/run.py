@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -23,7 +23,7 @@ from edgerelay_dev.offline.checkout import Checkout, IncompleteError
 from edgerelay_dev.offline.preparation import prepare
 from edgerelay_dev.offline.workerd import RelayProcess, StartError
 
-__all__ = ["add_arguments", "report_line", "run"]
+__all__ = ["add_arguments", "environment_of", "report_line", "run"]
 
 INTERVAL_S = 1.0
 DEFAULT_PORT = 8787
@@ -58,9 +58,10 @@ def run(options: argparse.Namespace) -> int:
                 settings["PLC_URL"] = urls["plc"]
             if options.plc_url is not None:
                 settings["PLC_URL"] = options.plc_url
+            settings["ENVIRONMENT"] = environment_of(settings)
             print(f"upstream {settings['UPSTREAM']}; starting the relay", flush=True)
             relay = running.enter_context(RelayProcess(options.state_dir, options.port, settings))
-            _print_urls(relay)
+            _print_urls(relay, settings["UPSTREAM"])
             _report_forever(relay)
     except (BundleError, IncompleteError, StartError) as error:
         print(f"edgerelay run: {error}", file=sys.stderr)
@@ -68,6 +69,12 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the state is in {options.state_dir}")
         return 0
+
+
+def environment_of(settings: Mapping[str, str]) -> str:
+    """`production` where that is possible: it keeps the relay from asking private addresses that strangers name."""
+    is_public = settings["UPSTREAM"].startswith("wss://") and not settings.get("PLC_URL", "").startswith("http://")
+    return "production" if is_public else "develop"
 
 
 @contextmanager
@@ -91,12 +98,13 @@ def _simulated_network(port: int, rate: float) -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
-def _print_urls(relay: RelayProcess) -> None:
+def _print_urls(relay: RelayProcess, upstream: str) -> None:
     websocket = relay.url.replace("http://", "ws://")
     for what, url in (
         ("what it is", f"{relay.url}/"),
         ("health", f"{relay.url}/health"),
         ("state", f"{relay.url}/state"),
+        ("refused", f"{relay.url}/hosts/{upstream.rpartition('/')[2]}/rejects"),
         ("firehose", f"{websocket}/xrpc/com.atproto.sync.subscribeRepos"),
         ("log", str(relay.log_path)),
     ):
@@ -125,8 +133,9 @@ def report_line(before: dict[str, Any], state: dict[str, Any]) -> str:
     upstream = state["upstream"]
     frames_in = upstream["frames"] - before["upstream"]["frames"] if before else 0
     events_out = state["events"] - before["events"] if before else 0
+    refused = sum(upstream["rejects"].values()) - sum(before["upstream"]["rejects"].values()) if before else 0
     clients = sum(shard["clients"] for shard in state["shards"])
     return (
-        f"{upstream['state']:<12}  in {frames_in:>6}  out {events_out:>6}"
+        f"{upstream['state']:<12}  in {frames_in:>6}  out {events_out:>6}  refused {refused:>4}"
         f"  lag {upstream['lag_us'] / 1_000_000:.3f} s  clients {clients}"
     )

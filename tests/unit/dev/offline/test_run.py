@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgerelay_dev.offline.run import add_arguments, report_line
+from edgerelay_dev.offline.run import add_arguments, environment_of, report_line
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -19,7 +19,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 def state(frames: int, events: int, *clients: int) -> dict[str, Any]:
     return {
-        "upstream": {"state": "live", "frames": frames, "lag_us": 1_250_000},
+        "upstream": {"state": "live", "frames": frames, "lag_us": 1_250_000, "rejects": {"bad_car": frames // 50}},
         "events": events,
         "shards": [{"clients": each} for each in clients],
     }
@@ -40,9 +40,28 @@ def test_an_unknown_way_to_verify_is_refused(capsys: pytest.CaptureFixture[str])
 
 def test_a_line_tells_what_happened_since_the_last() -> None:
     line = report_line(state(100, 90), state(142, 130, 3, 4))
-    assert line.split() == ["live", "in", "42", "out", "40", "lag", "1.250", "s", "clients", "7"]
+    assert line.split() == ["live", "in", "42", "out", "40", "refused", "0", "lag", "1.250", "s", "clients", "7"]
 
 
 def test_the_first_line_claims_no_events() -> None:
     line = report_line({}, state(100, 90))
-    assert line.split()[:5] == ["live", "in", "0", "out", "0"]
+    assert line.split()[:7] == ["live", "in", "0", "out", "0", "refused", "0"]
+
+
+def test_a_line_counts_what_was_refused() -> None:
+    assert "refused    2" in report_line(state(100, 90), state(200, 180))
+
+
+@pytest.mark.parametrize(
+    ("upstream", "plc_url", "environment"),
+    [
+        ("wss://relay.example.com", None, "production"),
+        ("wss://relay.example.com", "https://plc.example.com", "production"),
+        ("wss://relay.example.com", "http://localhost:2582", "develop"),
+        ("ws://localhost:2583", None, "develop"),
+    ],
+)
+def test_a_public_host_is_read_as_in_production(upstream: str, plc_url: str | None, environment: str) -> None:
+    """A relay of the public network does not ask private addresses, whoever names them."""
+    settings = {"UPSTREAM": upstream} | ({} if plc_url is None else {"PLC_URL": plc_url})
+    assert environment_of(settings) == environment
