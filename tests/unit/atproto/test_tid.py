@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.atproto.tid import tid_to_int, tid_to_us
+from edgerelay.atproto.tid import int_to_tid, tid_to_int, tid_to_us
 from edgerelay.errors import WireError
 
 ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
@@ -21,6 +21,7 @@ def tid(number: int) -> str:
 @given(NUMBERS)
 def test_number_and_time_are_read(number: int) -> None:
     assert tid_to_int(tid(number)) == number
+    assert int_to_tid(number) == tid(number)
     assert tid_to_us(tid(number)) == number >> 10
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgerelay.atproto.syntax import is_datetime
-from edgerelay.atproto.timestamp import http_date_us, time_us
+from edgerelay.atproto.timestamp import datetime_text, http_date_us, time_us
 from tests.oracle import frames
 
 NOW_US = frames.NOW_US
@@ -76,3 +76,10 @@ class TestHttpDate:
     def test_whatever_a_host_sends_is_a_number_or_nothing(self, text: str) -> None:
         moment_us = http_date_us(text)
         assert moment_us is None or abs(moment_us) < 2**60
+
+
+@given(st.integers(0, 4_000_000_000_000_000))
+def test_what_is_written_is_a_datetime_and_is_read_again(unix_us: int) -> None:
+    text = datetime_text(unix_us)
+    assert is_datetime(text)
+    assert time_us(text) == unix_us

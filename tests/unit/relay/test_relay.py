@@ -14,6 +14,7 @@ from edgerelay.config import Settings
 from edgerelay.relay.accounts import AccountStore, MemoryAccounts
 from edgerelay.relay.commands import (
     Append,
+    AskStatus,
     Checkpoint,
     CloseShard,
     CloseUpstream,
@@ -29,6 +30,7 @@ from edgerelay.relay.commands import (
     Verify,
 )
 from edgerelay.relay.events import (
+    DirectoryChanged,
     Event,
     EventsVerified,
     FramesReceived,
@@ -37,6 +39,7 @@ from edgerelay.relay.events import (
     ShardAsked,
     ShardClosed,
     ShardOpened,
+    StatusTold,
     TextReceived,
     TimePassed,
     UpstreamClosed,
@@ -45,7 +48,8 @@ from edgerelay.relay.events import (
 )
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import PositionRow
-from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
+from edgerelay.relay.rejections import Example
 from edgerelay.relay.relay import SKEW_RECHECK_US, STORAGE_RETRY_US, Relay
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import NOT_IMPLEMENTED_PAUSE_S, PauseReason, UpstreamState
@@ -403,8 +407,99 @@ class TestReasons:
         stage.pass_on(dumps({"op": 1, "t": "#identity"}) + dumps({"time": time, "seq": 5, "did": ALICE}))
         assert len(stage.sent) == passed
 
-    def test_every_reason_is_provoked(self) -> None:
-        assert {*PROVOKED, RejectReason.TEXT_FRAME} == set(RejectReason)
+    def test_every_reason_of_an_envelope_is_provoked(self) -> None:
+        """Those beyond it: test_verify.py, test_vetting.py, test_ledger.py, and on workerd all of them."""
+        reasons = {*FRAME_REASONS.values(), *MESSAGE_REASONS.values(), RejectReason.TEXT_FRAME}
+        reasons |= {RejectReason.UNKNOWN_KIND, RejectReason.LEGACY_KIND, RejectReason.SEQ_ORDER, RejectReason.STALE_REV}
+        assert {*PROVOKED, RejectReason.TEXT_FRAME} == reasons
+
+    def test_a_refusal_in_flight_has_its_detail(self) -> None:
+        stage = Stage().live()
+        stage.receive(commit(7, 1))
+        stage.waiting[0].detail = "not signed by the account"
+        stage.verify(verdict=RejectReason.BAD_SIGNATURE)
+        [example] = stage.relay.host.rejects.latest(RejectReason.BAD_SIGNATURE)
+        assert example == Example(NOW_US, "not signed by the account", "#commit", 7, ALICE, frames.tid(1))
+        assert stage.relay.host.rejects.frame(RejectReason.BAD_SIGNATURE) == commit(7, 1)
+
+
+class TestStatus:
+    """An account that its host took out and that writes all the same."""
+
+    def out(self) -> Stage:
+        stage = Stage().live()
+        stage.pass_on(commit(1, 1), frames.account(2, ALICE, active=False, status="deactivated"))
+        stage.after(flushes=1)
+        return stage
+
+    def test_its_events_wait_for_the_answer_and_nobody_else_does(self) -> None:
+        stage = self.out()
+        before = len(stage.sent)
+        commands = stage.pass_on(commit(3, 2), commit(4, 3), commit(5, 1, BOB))
+        stage.after(flushes=1)
+        assert [each for each in commands if isinstance(each, AskStatus)] == [AskStatus(ALICE, "https://pds.test")]
+        assert ([did for _, did in stage.sent[before:]], stage.low) == ([BOB], 2)
+        stage.handle(StatusTold(ALICE, True))
+        stage.after(flushes=1)
+        kinds = [kind for batch in stage.batches for kind in batch.head.kinds]
+        assert kinds[before + 1 :] == ["#account", "#commit", "#commit"]
+        assert (stage.low, stage.rejects()) == (5, {})
+
+    def test_it_may_stay_out(self) -> None:
+        stage = self.out()
+        stage.pass_on(commit(3, 2), commit(4, 3))
+        assert not [
+            each for each in stage.handle(StatusTold(ALICE, False, "deactivated")) if isinstance(each, AskStatus)
+        ]
+        assert (stage.low, stage.rejects()) == (4, {"inactive_account": 2})
+
+    def test_an_answer_that_nobody_waits_for_changes_nothing(self) -> None:
+        stage = self.out()
+        assert (stage.play >> StatusTold(ALICE, True)).done()
+        stage.receive(commit(3, 2))
+        assert (stage.play >> StatusTold(ALICE, True)).done(), "the event has no verdict yet"
+        assert isinstance(stage.verify()[0], AskStatus)
+
+
+class TestDirectory:
+    def test_one_that_is_down_pauses_the_upstream_until_it_is_back(self) -> None:
+        stage = Stage().live()
+        assert (stage.play >> DirectoryChanged(is_down=True) << CloseUpstream(1)).done()
+        assert list(stage.relay.host.upstream.pauses) == [PauseReason.IDENTITY]
+        assert opened(stage.after(seconds=3_600)) == []
+        assert (stage.play >> DirectoryChanged(is_down=False) << OpenUpstream(2, 0)).done()
+
+    def test_both_reasons_to_wait_must_be_gone(self) -> None:
+        stage = Stage(MAX_IN_FLIGHT="16").live()
+        stage.receive(*[commit(seq, seq) for seq in range(1, 18)])
+        stage.receive(commit(18, 18))
+        stage.handle(DirectoryChanged(is_down=True))
+        assert opened(stage.verify()) == [], "the directory is still down"
+        assert opened(stage.handle(DirectoryChanged(is_down=False))) == [OpenUpstream(2, 17)]
+
+    def test_one_that_is_back_resumes_nothing_while_too_much_waits(self) -> None:
+        stage = Stage(MAX_IN_FLIGHT="16").live()
+        stage.receive(*[commit(seq, seq) for seq in range(1, 18)])
+        stage.handle(DirectoryChanged(is_down=True))
+        assert opened(stage.handle(DirectoryChanged(is_down=False))) == []
+        assert opened(stage.verify()) == [OpenUpstream(2, 17)]
+
+
+class TestKind:
+    """Whether a host may speak for an account depends on what it is."""
+
+    def test_a_host_of_unknown_kind_is_left_and_tried_again(self) -> None:
+        stage = Stage()
+        stage.handle(TimePassed())
+        assert (stage.play >> UpstreamOpened(1, None, "") << CloseUpstream(1)).done()
+        assert stage.state is UpstreamState.BACKING_OFF
+        assert "describeServer" in stage.relay.host.upstream.last_problem
+
+    def test_without_verification_it_does_not_matter(self) -> None:
+        stage = Stage(VERIFY="trusted")
+        stage.handle(TimePassed())
+        stage.handle(UpstreamOpened(1, None, ""))
+        assert stage.state is UpstreamState.LIVE
 
 
 class TestReset:

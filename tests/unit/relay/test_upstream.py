@@ -252,3 +252,27 @@ def test_a_clock_that_was_set_changes_nothing(state: UpstreamState, by_us: int) 
     assert shifted_us is None or wake_us is None or shifted_us - wake_us == by_us
     assert shifted.since_us - made.since_us == by_us
     assert shifted.away_us(NOW_US + by_us) == made.away_us(NOW_US)
+
+
+class TestPausesForATime:
+    def test_it_ends_by_itself(self) -> None:
+        made = upstream()
+        made.pause(PauseReason.SKEW, NOW_US, for_us=30 * S_US)
+        assert made.wake_us() == NOW_US + 30 * S_US
+        made.end_pauses(NOW_US + 30 * S_US - 1)
+        assert made.state is UpstreamState.PAUSED
+        made.end_pauses(NOW_US + 30 * S_US)
+        assert (made.state, made.pauses) == (UpstreamState.DISCONNECTED, ())
+
+    def test_a_pause_without_an_end_stays(self) -> None:
+        made = upstream()
+        made.pause(PauseReason.STORAGE, NOW_US, for_us=S_US)
+        made.pause(PauseReason.ARCHIVE, NOW_US)
+        made.end_pauses(NOW_US + 3_600 * S_US)
+        assert (made.pauses, made.wake_us()) == ((PauseReason.ARCHIVE,), None)
+
+    def test_it_moves_with_a_clock_that_is_set(self) -> None:
+        made = upstream()
+        made.pause(PauseReason.SKEW, NOW_US, for_us=30 * S_US)
+        made.shift_clock(-1_200 * S_US)
+        assert made.wake_us() == NOW_US + 30 * S_US - 1_200 * S_US

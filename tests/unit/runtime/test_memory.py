@@ -7,6 +7,9 @@ import inspect
 import pytest
 
 from edgerelay.archive.batch import Batch, BatchBuilder
+from edgerelay.atproto.identity import Absence
+from edgerelay.atproto.keys import Curve, PublicKey
+from edgerelay.atproto.signatures import SignatureCheck
 from edgerelay.errors import InvariantError
 from edgerelay.relay.events import (
     Event,
@@ -14,19 +17,24 @@ from edgerelay.relay.events import (
     ShardAcked,
     ShardClosed,
     ShardOpened,
+    StatusTold,
     TextReceived,
     UpstreamClosed,
     UpstreamFailed,
     UpstreamOpened,
 )
+from edgerelay.relay.lookups import Inquiry
+from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
 from edgerelay.runtime import fetcher, ports
 from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
 from edgerelay.runtime.memory import (
     ManualClock,
     ManualTimer,
+    MemoryDirectory,
     MemoryFetcher,
     MemoryLog,
     MemoryShards,
+    MemorySignatures,
     MemoryUpstream,
 )
 from tests.playbook import exact
@@ -46,6 +54,8 @@ def batch() -> Batch:
         (ports.ShardPort, MemoryShards),
         (ports.Timer, ManualTimer),
         (ports.LogSink, MemoryLog),
+        (ports.SignaturePort, MemorySignatures),
+        (ports.IdentityPort, MemoryDirectory),
         (fetcher.Fetcher, MemoryFetcher),
     ],
 )
@@ -209,3 +219,34 @@ class TestFetcher:
         for url, problem in (("https://a.com", "timeout"), ("https://b.com", "network")):
             with pytest.raises(FetchError, match=problem):
                 run(web.fetch(url))
+
+
+class TestVerification:
+    """What verification asks for: answered once, when the caller pleases."""
+
+    def test_signatures_are_what_the_caller_says(self) -> None:
+        events: list[VettingEvent] = []
+        signatures = MemorySignatures(events.append)
+        key = PublicKey(Curve.K256, bytes(33))
+        checks = [SignatureCheck(key, b"a", b""), SignatureCheck(key, b"b", b"")]
+        batch = CheckSignatures([], checks)
+        signatures.check(batch)
+        assert (signatures.batches, events) == ([batch], [])
+        signatures.answer(lambda check: check.signed_bytes == b"b")
+        signatures.answer(lambda check: True)
+        assert (signatures.batches, events) == ([], [SignaturesChecked(batch, [False, True])])
+
+    def test_identities_and_statuses_are_what_the_caller_says(self) -> None:
+        events: list[Event | VettingEvent] = []
+        directory = MemoryDirectory(events.append)
+        inquiry = Inquiry(["did:web:a.test", "did:web:b.test"], patient=False)
+        directory.look_up(inquiry)
+        directory.ask_status("did:web:a.test", "https://pds.test")
+        assert (directory.inquiries, directory.statuses) == ([inquiry], [("did:web:a.test", "https://pds.test")])
+        directory.answer(lambda did: Absence.NOT_FOUND if "a.test" in did else Absence.TOMBSTONED)
+        directory.tell(active=True)
+        assert events == [
+            IdentitiesResolved(inquiry, [Absence.NOT_FOUND, Absence.TOMBSTONED]),
+            StatusTold("did:web:a.test", True, None),
+        ]
+        assert (directory.inquiries, directory.statuses) == ([], [])
