@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
 from edgerelay.atproto.frames import MAX_FRAME_BYTES
+from edgerelay.atproto.identity import Identity
+from edgerelay.atproto.lookup import LookupFailure
 from edgerelay.config import Settings
 from edgerelay.errors import InvariantError, SchemaError
 from edgerelay.relay.accounts import hash_did
@@ -42,6 +44,7 @@ from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
 from tests.oracle import frames
 from tests.oracle.host import Happening, SlowHost
+from tests.oracle.repo import Repo, is_signed
 
 S_US = 1_000_000
 ALICE, BOB = frames.did(1), frames.did(2)
@@ -657,6 +660,129 @@ class TestReset:
         world.happen("commit")
         world.settle()
         assert world.times() == times(world.host.events)
+
+
+class StrictWorld:
+    """A node whose verifier is its own: signatures and identities are the test's to answer."""
+
+    def __init__(self, file: Path, **settings: str) -> None:
+        self.file = file
+        self.clock = ManualClock(frames.NOW_US)
+        self.settings = Settings.from_mapping({**SETTINGS, **settings})
+        self.open()
+
+    def open(self) -> None:
+        self.sql = Sqlite(self.file)
+        self.upstream = MemoryUpstream(self.deliver)
+        self.signatures, self.directory = MemorySignatures(self.deliver), MemoryDirectory(self.deliver)
+        self.timer = ManualTimer(self.clock, lambda: self.deliver(TimePassed()))
+        self.lookup_timer = ManualTimer(self.clock, lambda: self.deliver(LookupsDue()))
+        ports = Ports(
+            upstream=self.upstream,
+            shards=MemoryShards(self.deliver),
+            signatures=self.signatures,
+            identities=self.directory,
+            timer=self.timer,
+            lookup_timer=self.lookup_timer,
+            log=MemoryLog(),
+            clock=self.clock,
+            random=lambda: 0.5,
+        )
+        self.node = Node(self.settings, self.sql, ports)
+        self.node.turn(TimePassed())
+        self.upstream.accept(None, "pds")
+
+    def deliver(self, event: Any) -> None:
+        self.node.turn(event)
+
+    def crash(self) -> None:
+        self.sql.close()
+        self.open()
+
+    def know(self, of: Repo) -> None:
+        """The directory answers for an account."""
+        self.directory.answer(lambda did: Identity(did, of.key, "https://pds.test", None))
+
+    def wait(self, seconds: float) -> None:
+        self.clock.now_us += int(seconds * S_US)
+        self.timer.go_off()
+        self.lookup_timer.go_off()
+
+    @property
+    def kinds(self) -> list[str]:
+        """What is durable."""
+        self.wait(0.04)
+        return [kind for head in self.node.log.heads_after(0) for kind in head.kinds]
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[StrictWorld]:
+    world = StrictWorld(tmp_path / "state")
+    yield world
+    world.sql.close()
+
+
+class TestStrict:
+    """A node that verifies."""
+
+    def test_an_event_waits_for_identity_and_signature(self, strict: StrictWorld) -> None:
+        alice = Repo(1)
+        strict.upstream.send(alice.write({"a.b.c/1": "x"}).frame(1))
+        assert (strict.kinds, [each.dids for each in strict.directory.inquiries]) == ([], [[alice.did]])
+        strict.know(alice)
+        assert (strict.kinds, len(strict.signatures.batches)) == ([], 1)
+        strict.signatures.answer(is_signed)
+        assert strict.kinds == ["#commit"]
+        known = strict.node.accounts.get(hash_did(alice.did))
+        assert known is not None
+        assert known.data == alice.tree().root[4:], "what the next commit must continue"
+
+    def test_what_somebody_else_signed_is_refused(self, strict: StrictWorld) -> None:
+        alice, mallory = Repo(1), Repo(2)
+        forged = alice.write()
+        forged.key = mallory.key
+        strict.upstream.send(forged.frame(1))
+        for _ in range(2):  # known before it arrived, or not: it is asked for once after
+            strict.know(alice)
+            strict.signatures.answer(is_signed)
+        assert strict.kinds == []
+        assert dict(strict.node.relay.host.rejects)[RejectReason.BAD_SIGNATURE] == 1
+
+    def test_an_identity_outlives_a_crash_and_so_does_that_it_was_forgotten(self, strict: StrictWorld) -> None:
+        alice = Repo(1)
+        strict.upstream.send(alice.write().frame(1))
+        strict.know(alice)
+        strict.signatures.answer(is_signed)
+        assert strict.kinds == ["#commit"]
+        strict.wait(6)
+        strict.deliver(TimePassed())  # the alarm, which finds a checkpoint due
+        strict.crash()
+        strict.upstream.send(alice.write().frame(2))
+        assert strict.directory.inquiries == [], "it is known"
+        strict.signatures.answer(is_signed)
+        strict.upstream.send(frames.identity(3, alice.did))
+        strict.know(alice)
+        assert strict.kinds == ["#commit", "#commit", "#identity"]
+        strict.crash()
+        strict.upstream.send(alice.write().frame(4))
+        assert [each.dids for each in strict.directory.inquiries] == [[alice.did]], "what was known may be old"
+
+    def test_a_directory_that_is_down_pauses_and_resumes_the_upstream(self, strict: StrictWorld) -> None:
+        some = [Repo(number) for number in range(1, 5)]
+        strict.upstream.send(*[repo.write().frame(seq) for seq, repo in enumerate(some, 1)])
+        failure = LookupFailure("timeout", is_directory=True, is_final=False)
+        for _ in range(4):
+            strict.directory.answer(lambda _: failure)
+            strict.wait(20)
+        assert list(strict.node.relay.host.upstream.pauses) == [PauseReason.IDENTITY]
+        keys = {repo.did: repo.key for repo in some}
+        for _ in range(10):
+            strict.wait(40)
+            strict.directory.answer(lambda did: Identity(did, keys[did], "https://pds.test", None))
+            strict.signatures.answer(is_signed)
+        assert strict.kinds == ["#commit"] * 4
+        assert not strict.node.relay.host.upstream.pauses
+        assert strict.node.relay.host.rejects.total == 0
 
 
 ACTIONS = (

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 import pytest
 
 from edgerelay.atproto.frames import Frame, decode_frame
+from edgerelay.atproto.identity import Absence, Identity
 from edgerelay.atproto.messages import parse_message
+from edgerelay.config import Settings
+from edgerelay.relay.accounts import MemoryAccounts
 from edgerelay.relay.events import Event, EventsVerified
+from edgerelay.relay.host import Host
+from edgerelay.relay.identities import MemoryIdentities
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import Position, PositionRow
 from edgerelay.relay.reject import RejectReason
-from edgerelay.runtime.verification import HeldVerifier
+from edgerelay.relay.restored import Restored
+from edgerelay.relay.vetting import IdentitiesResolved, LookupsDue, Vetting, VettingEvent
+from edgerelay.runtime.memory import ManualClock, ManualTimer, MemoryDirectory, MemorySignatures
+from edgerelay.runtime.verification import HeldVerifier, VettingVerifier
+from tests import arrivals
 from tests.oracle import frames
+from tests.oracle.repo import Repo, is_signed
 
 ALICE, BOB, CAROL = (frames.did(number) for number in (1, 2, 3))
 
@@ -161,3 +171,54 @@ class TestBehindIt:
         held.verifier.verify([candidate(1, ALICE)] * count)
         held.verifier.release()
         assert held.events == []
+
+
+class Rig:
+    """A verifier over a real vetting, with ports in memory."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(frames.NOW_US)
+        self.settled: list[Candidate] = []
+        settings = Settings(upstream="wss://pds.test")
+        host = Host.of(settings, Restored(1), lambda did, rev: True, lambda: 0.0, frames.NOW_US)
+        host.kind = "pds"
+        self.signatures, self.directory = MemorySignatures(self.handle), MemoryDirectory(self.take)
+        self.timer = ManualTimer(self.clock, lambda: self.handle(LookupsDue()))
+        vetting = Vetting(settings, host, MemoryAccounts(), MemoryIdentities(), frames.NOW_US)
+        self.verifier = VettingVerifier(vetting, self.signatures, self.directory, self.timer, self.clock)
+
+    def take(self, event: Event | VettingEvent) -> None:
+        assert isinstance(event, IdentitiesResolved)
+        self.handle(event)
+
+    def handle(self, event: VettingEvent) -> None:
+        self.settled += self.verifier.handle(event)
+
+
+class TestVetting:
+    def test_what_is_settled_at_once_is_returned_at_once(self) -> None:
+        rig = Rig()
+        broken = arrivals.candidate(frames.commit(1, ALICE, frames.tid(1)))
+        assert rig.verifier.verify([broken]) == [broken]
+        assert broken.verdict is RejectReason.BAD_CAR
+
+    def test_everything_that_is_asked_for_reaches_its_port(self) -> None:
+        rig, alice = Rig(), Repo(1)
+        waiting = arrivals.candidate(alice.write().frame())
+        assert rig.verifier.verify([waiting]) == []
+        assert [each.dids for each in rig.directory.inquiries] == [[alice.did]]
+        assert rig.timer.at_us is not None, "an answer may get lost"
+        rig.directory.answer(lambda did: Identity(did, alice.key, "https://pds.test", None))
+        [batch] = rig.signatures.batches
+        assert (batch.candidates, rig.settled) == ([waiting], [])
+        rig.signatures.answer(is_signed)
+        assert (rig.settled, waiting.verdict) == ([waiting], True)
+
+    def test_a_failed_lookup_is_repeated_when_the_timer_goes_off(self) -> None:
+        rig = Rig()
+        rig.verifier.verify([arrivals.candidate(Repo(1).write().frame())])
+        rig.directory.answer(lambda did: Absence.NOT_FOUND)
+        assert (rig.directory.inquiries, rig.timer.go_off()) == ([], False)
+        rig.clock.now_us += 1_000_000
+        assert rig.timer.go_off()
+        assert len(rig.directory.inquiries) == 1
