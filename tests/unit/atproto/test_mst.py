@@ -197,6 +197,14 @@ class TestMalformed:
             assert_malformed(block[:4] + junk + block[4:])
             assert_malformed(block[:-3] + junk + block[-3:])
 
+    @pytest.mark.parametrize("tail", [b"al\xf6", b"al" + encode_node([], [], [VALUE])[6:]], ids=["null", "link"])
+    def test_bytes_before_an_entry_that_ends_with_the_left_link(self, tail: bytes) -> None:
+        entry = leaf(LEAF_KEYS[0])[4:-3]
+        kept = entry[: len(entry) - min(len(tail), 32)]
+        # As many bytes too much before the entry as its digest takes of the left link: the lengths alone add up.
+        block = b"\xa2ae\x81" + b"\x9b" * (len(entry) - len(kept)) + kept + tail
+        assert_malformed(block)
+
 
 @given(st.data())
 def test_mutated_nodes_get_the_twins_verdict(draw: st.DataObject) -> None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from edgerelay.atproto.cid import CBOR_PREFIX, CID_BYTES, Cid, cid_for_cbor
@@ -118,6 +119,8 @@ _ENTRY: Final = re.compile(
 )
 """The encoding of an entry {k, p, t, v}. All it cannot say is that the suffix has the length given."""
 
+_whole_entry: Final = itemgetter(0)
+
 _BITS_PER_BYTE: Final = 8
 _HASH_BITS: Final = 256
 _BITS_PER_DEPTH: Final = 2
@@ -162,8 +165,9 @@ def parse_node(block: bytes) -> MstNode:
         links.append(link or None)
         end += len(entry)
         link_ends.append(end - _VALUE_BYTES)
-    # The entries found are all there is between the head and the left link.
-    if end != left_start:
+    # The entries found are all there is between the head and the left link. Their length alone does not say so: what
+    # the last one takes of the left link could make up for something foreign before it.
+    if b"".join(map(_whole_entry, entries)) != block[len(head) : left_start]:
         raise _malformed("is not in its one encoding")
     return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), _common_depth(keys))
 
