@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from edgerelay.atproto import messages as messages_of
 from edgerelay.atproto.cid import Cid, cid_from_link
 from edgerelay.atproto.dagcbor import Value, decode_pair
+from edgerelay.atproto.frames import Frame, decode_frame
 from tests.oracle.mst import Op
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "exhaustive_diffs",
     "lines",
     "load_json",
+    "messages",
     "recording",
 ]
 
@@ -97,6 +100,16 @@ def commits(frames: tuple[bytes, ...]) -> Iterator[Commit]:
         if isinstance(header, dict) and header.get("t") == "#commit":
             assert isinstance(body, dict)
             yield _commit(body)
+
+
+def messages(frames: tuple[bytes, ...]) -> Iterator[messages_of.Commit | messages_of.Sync]:
+    """Take the commits and syncs out of a stream, read as the relay reads them."""
+    for raw in frames:
+        frame = decode_frame(raw)
+        if isinstance(frame, Frame) and frame.kind in ("#commit", "#sync"):
+            message = messages_of.parse_message(frame.kind, frame.body)
+            assert isinstance(message, messages_of.Commit | messages_of.Sync)
+            yield message
 
 
 def _commit(body: Json) -> Commit:
