@@ -89,7 +89,7 @@ def _decode(name: str, text: str, read: Callable[[object], _T]) -> list[_T]:
         if not isinstance(items, list):
             raise ResolverWireError(f"a message without {name}")
         return [read(item) for item in items]
-    except ValueError:  # no JSON, no hexadecimal, or no member of an enumeration
+    except (RecursionError, ValueError):  # no JSON or too deep, no hexadecimal, or no member of an enumeration
         raise ResolverWireError(f"a message with {name} that are damaged") from None
 
 
