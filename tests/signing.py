@@ -21,7 +21,7 @@ def checker() -> SignatureChecker:
     if sys.platform == "emscripten":
         from edgerelay.cloudflare.signatures import make_checker
 
-        # Given by tests/pyodide/run_units.mjs in the place of signatures.mjs.
+        # Given by tests/pyodide/run_python.mjs in the place of signatures.mjs.
         return make_checker(lambda: importlib.import_module("worker_signatures"))
     from edgerelay_dev.signatures import CryptographyChecker
 

@@ -22,7 +22,7 @@ from edgerelay_dev.offline.modules import vendor
 from edgerelay_dev.offline.stamp import stale
 
 CHECKOUT = Checkout.of_this_file()
-RUNNER = Path(__file__).with_name("run_units.mjs")
+RUNNER = Path(__file__).with_name("run_python.mjs")
 UNITS = CHECKOUT.root / "tests" / "unit"
 # The tests of edgerelay_dev stay native: that package never runs in the Worker.
 FILES = sorted(path for path in UNITS.rglob("test_*.py") if path.relative_to(UNITS).parts[0] != "dev")
@@ -82,7 +82,7 @@ def report(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     arguments = ["--junitxml=/results/units.xml", "-o", "junit_family=xunit1", "-o", "timeout=0"]
     arguments += ["-p", "no:cacheprovider", "--ignore=tests/unit/dev", "tests/unit"]
     finished = subprocess.run(
-        [CHECKOUT.node, *NODE_FLAGS, RUNNER, *mounts, "--", *arguments],
+        [CHECKOUT.node, *NODE_FLAGS, RUNNER, *mounts, "--", "pytest", *arguments],
         env={**os.environ, "PYODIDE_ENVIRONMENT": json.dumps(environment)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

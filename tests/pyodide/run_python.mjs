@@ -1,6 +1,6 @@
-// Runs pytest inside Pyodide: node run_units.mjs FOLDER=MOUNT... -- PYTEST_ARGUMENT...
+// Runs a Python module inside Pyodide, as `python -m` does: node run_python.mjs FOLDER=MOUNT... -- MODULE ARGUMENT...
 // The first folder is the project's. Environment variables of Python come as JSON in PYODIDE_ENVIRONMENT; the exit
-// status is pytest's.
+// status is the module's.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -32,12 +32,18 @@ try {
   });
   pyodide.registerJsModule("worker_signatures", await signatures(join(project, "src/worker/edgerelay/cloudflare")));
   const run = pyodide.runPython(`
-import os
+import os, runpy, sys
 os.chdir("/project")
-import pytest
-lambda arguments: int(pytest.main(arguments))
+def run(arguments):
+    sys.argv = arguments
+    try:
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+run
 `);
-  // Promising, so that a test can wait for a promise.
+  // Promising, so that Python can wait for a promise.
   process.exitCode = await run.callPromising(pyodide.toPy(process.argv.slice(separator + 1)));
 } catch (error) {
   // Node would print the line of the source with it, and Pyodide is one line of a megabyte.
