@@ -46,7 +46,8 @@ bench: setup
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/accounts.py
 	$(BIN)/python bench/identities.py
-	$(BIN)/python bench/atproto.py
+	$(BIN)/python bench/verify.py
+	$(BIN)/python bench/lookups.py
 
 setup: $(VENV_STAMP) $(NPM_STAMP)
 	@$(BIN)/python -m edgerelay_dev.offline
