@@ -13,7 +13,7 @@ from random import Random
 
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.recording import Recorder, read_recording
-from edgerelay_dev.network.repository import Create
+from edgerelay_dev.network.repository import Create, Record
 from edgerelay_dev.offline.checkout import Checkout
 
 __all__ = ["documents_of", "production_recording", "replay_of", "shortened", "strangers_recording"]
@@ -63,7 +63,7 @@ def _record_strangers(path: Path, accounts: int, events: int) -> None:
         host.listeners.append(Recorder(file))
         for account in writers:
             key = host.next_tid(account)
-            record = {"$type": "app.bsky.feed.post", "createdAt": CREATED_AT, "text": key}
+            record: Record = {"$type": "app.bsky.feed.post", "createdAt": CREATED_AT, "text": key}
             host.commit(account, Create(f"app.bsky.feed.post/{key}", record))
     network.directory.save(documents_of(path))
 
