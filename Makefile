@@ -2,7 +2,7 @@
 # package registries alone, once and again when its pins change.
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test lint fuzz bench clean
 .DEFAULT_GOAL := help
 
 # Settings of `make run`.
@@ -12,6 +12,9 @@ PLC_URL ?=
 VERIFY ?=
 PORT ?= 8787
 STATE_DIR ?= .state
+
+# Setting of `make fuzz`: for each target.
+FUZZ_SECONDS ?= 60
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +26,8 @@ help:
 	@echo '             with a real host: make run UPSTREAM=wss://host [PLC_URL= VERIFY= UPSTREAM_KIND=] [PORT= STATE_DIR=]'
 	@echo 'make test    all checks'
 	@echo 'make lint    only those that run nothing: ruff and mypy'
+	@echo 'make fuzz    a coverage-guided search for inputs that raise what they must not: FUZZ_SECONDS= (60) for each of'
+	@echo '             fourteen targets, going on where the last search ended; ends with an error if something is found'
 	@echo 'make bench   the benchmarks'
 	@echo 'make setup   only fetch and prepare what the others need'
 	@echo 'make clean   remove what setup made'
@@ -41,6 +46,9 @@ lint: $(VENV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --seconds '$(FUZZ_SECONDS)'
 
 bench: setup
 	$(BIN)/python bench/ingest.py
@@ -62,6 +70,8 @@ $(VENV_STAMP): pyproject.toml
 	@echo 'setup: Python packages into .venv'
 	@test -x $(BIN)/python || '$(PYTHON)' -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]' \
+	  2> /dev/null || echo 'setup: going on without the fuzzer: no wheel of atheris for this Python and platform'
 	@touch $@
 
 $(NPM_STAMP): package.json package-lock.json
@@ -71,4 +81,4 @@ $(NPM_STAMP): package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf .venv .offline node_modules python_modules tests/peers/node_modules
+	rm -rf .venv .offline .fuzz node_modules python_modules tests/peers/node_modules
