@@ -18,6 +18,7 @@ from edgerelay.atproto.keys import (
     key_from_multikey,
 )
 from edgerelay.errors import InvariantError, WireError
+from tests.oracle import ecdsa
 from tests.vectors import load_json
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -172,13 +173,9 @@ def test_a_key_that_was_not_read_here_is_our_fault() -> None:
 
 class TestVectors:
     def test_private_keys_have_their_did_key(self, shared_data: Path) -> None:
-        ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
         folder = shared_data / "vectors/atproto-interop-tests/crypto"
         seen = 0
-        for name, curve, group in (
-            ("w3c_didkey_K256.json", Curve.K256, ec.SECP256K1()),
-            ("w3c_didkey_P256.json", Curve.P256, ec.SECP256R1()),
-        ):
+        for name, curve in (("w3c_didkey_K256.json", Curve.K256), ("w3c_didkey_P256.json", Curve.P256)):
             for case in load_json(folder / name):
                 if "privateKeyBytesHex" in case:
                     secret = int(case["privateKeyBytesHex"], 16)
@@ -186,11 +183,8 @@ class TestVectors:
                     secret = 0
                     for digit in case["privateKeyBytesBase58"]:
                         secret = secret * 58 + ALPHABET.index(digit)
-                numbers = ec.derive_private_key(secret, group).public_key().public_numbers()
-                key = key_from_did_key(case["publicDidKey"])
-                assert key.curve is curve
-                expected = b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
-                assert key.uncompressed() == expected
+                point = ecdsa.multiply(curve, secret, ecdsa.generator(curve))
+                assert key_from_did_key(case["publicDidKey"]) == ecdsa.public_key(curve, point)
                 seen += 1
         assert seen == 6
 
