@@ -50,7 +50,7 @@ class Candidate:
     """An event that awaits its verdict."""
 
     __slots__ = (
-        "arrived_us",
+        "asked_for",
         "awaited_by",
         "claim",
         "complete",
@@ -59,9 +59,11 @@ class Candidate:
         "frame",
         "host_id",
         "hosted",
+        "is_asking",
         "known",
         "may_repeat",
         "message",
+        "tolerated",
         "verdict",
     )
 
@@ -79,8 +81,11 @@ class Candidate:
         self.detail = ""
         """What exactly is wrong, if it is refused."""
 
-        self.arrived_us = 0
-        """When its vetting began, unix microseconds."""
+        self.tolerated: tuple[RejectReason, ...] = ()
+        """What is wrong and overlooked."""
+
+        self.asked_for = False
+        """The identity of its account was asked for after it had arrived."""
 
         self.claim: Claim | None = None
         """What its blocks hold, as far as they were looked into."""
@@ -90,6 +95,9 @@ class Candidate:
 
         self.hosted: bool | None = None
         """What a host says when it is asked whether the account is active; None until it is asked."""
+
+        self.is_asking = False
+        """The question is under way: it must not leave before the answer."""
 
         self.awaited_by: object = None
         """The flight that it is part of."""

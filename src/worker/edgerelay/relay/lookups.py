@@ -1,16 +1,15 @@
 """Which identities to ask for, when, and what to make of it if no answer comes.
 
-    wanted ── due, budget ──▶ asked ── answer ──▶ an identity
-      ▲                         │
-      └── a pause that grows ───┴── failure ──▶ refused after IDENTITY_DEADLINE_S, and not asked again for a while
+    wanted ── due, in the budget ──▶ asked ── answer ──▶ an identity
+      ▲                                │
+      └────── a pause that grows ──────┴── failure ──▶ refused after IDENTITY_DEADLINE_S, and not asked for a while
 
 A DID is asked for once at a time, at most PLC_RPS a second over all of them. What failed before is asked in batches of
-its own with more patience, so that a slow answer delays nobody else.
+its own with more patience, and never takes all calls, so that a slow answer delays nobody else.
 
 A failure of one DID (it is unknown, its host does not answer) is that account's. A failure of the directory is nobody's
-until the directory has answered for somebody else: a *control*, the DID that was answered last, is asked as well, and
-tells whose fault it is. If most of the latest look-ups failed, for more than one DID, the directory counts as *down*.
-Then nothing is refused, the relay pauses its upstream, and one DID at a time is asked until there is an answer.
+unless the directory answers for somebody else. While it counts as down (`directory`) nothing is refused, the relay
+pauses its upstream, and one DID at a time is asked until there is an answer; then everything is asked anew.
 
 It neither asks nor keeps identities.
 
@@ -20,14 +19,17 @@ Spec: atproto DID ("Resolution"); rate limits and caching as the Bluesky documen
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple, TypeAlias
 
 from edgerelay.atproto.identity import Absence, Identity
 from edgerelay.atproto.lookup import LookupFailure
+from edgerelay.relay.directory import Directory, is_listed
+from edgerelay.relay.identities import KnownIdentity
 from edgerelay.relay.reject import RejectReason
 
-__all__ = ["Inquiry", "LookupAnswer", "LookupPolicy", "Lookups"]
+__all__ = ["Inquiry", "LookupAnswer", "LookupPolicy", "Lookups", "Outcome"]
 
 _US: Final = 1_000_000
 
@@ -37,11 +39,17 @@ BATCH: Final = 6
 MAX_CALLS: Final = 16
 """Calls at once: at 80 ms a look-up they carry a thousand a second."""
 
+MAX_PATIENT_CALLS: Final = 2
+"""Calls among these for what failed before: they may take long."""
+
 RETRY_US: Final = 1 * _US
 """The first pause after a failure; each further one is twice as long."""
 
 RETRY_CAP_US: Final = 16 * _US
 """The longest pause of one DID, so that a deadline of a minute sees several attempts."""
+
+RETRY_AFTER_CAP_US: Final = 600 * _US
+"""The longest pause that a stranger can ask for."""
 
 REFUSED_US: Final = 300 * _US
 """How long a failure is remembered: the five minutes that the Bluesky documentation advises."""
@@ -49,23 +57,13 @@ REFUSED_US: Final = 300 * _US
 MAX_REFUSED: Final = 10_000
 """Failures remembered: 2 MB. Beyond it the oldest is forgotten and asked for again."""
 
-LATEST: Final = 10
-"""Look-ups that are judged together."""
-
-DOWN_AT: Final = 7
-"""Failures of the directory among those at which it counts as down, if more than one DID is among them."""
-
-PROBE_US: Final = 2 * _US
-"""Pause between two questions to a directory that is down."""
-
-PROBE_CAP_US: Final = 30 * _US
-"""What that pause grows to."""
-
 LOST_US: Final = 90 * _US
 """Time after which a call without an answer counts as failed: far beyond the sum of its own time limits."""
 
+_LOST: Final = LookupFailure("no answer", is_directory=True, is_final=False, retry_after_s=0)
+"""Whoever was to ask has not come back, which says nothing about a DID."""
 
-_LOST: Final = LookupFailure("no answer", is_directory=False, is_final=False, retry_after_s=0)
+_ASKED: Final = -1
 
 
 class LookupPolicy(NamedTuple):
@@ -77,6 +75,9 @@ class LookupPolicy(NamedTuple):
 
 LookupAnswer: TypeAlias = "Identity | Absence | LookupFailure"
 
+Outcome: TypeAlias = "tuple[str, KnownIdentity | RejectReason]"
+"""What became of a DID: its identity, or why its events are refused."""
+
 
 class Inquiry(NamedTuple):
     """DIDs to ask for with one call."""
@@ -85,48 +86,65 @@ class Inquiry(NamedTuple):
     patient: bool
     """They have failed before: wait longer for each."""
 
+    asked_us: int
+    """Our clock when the call was made: what changed since may not be in the answers."""
+
 
 class _Wanted:
     """One DID without an answer."""
 
-    __slots__ = ("asked_us", "due_us", "failed_us", "tries")
+    __slots__ = ("asked_us", "due_us", "failed_us", "is_outdated", "seen", "tries")
 
-    def __init__(self, now_us: int) -> None:
-        self.due_us = now_us
+    def __init__(self) -> None:
+        self.due_us = 0
+        """When to ask; `_ASKED` while a question is under way."""
+
         self.asked_us = 0
-        """When the question that is under way was asked; 0 if none is."""
+        """When that was asked."""
 
-        self.failed_us = 0
-        """When the deadline began to run; 0 before a failure that is the account's."""
+        self.is_outdated = False
+        """Something changed since the question that is under way was asked."""
 
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing was tried yet, or nothing that counts."""
         self.tries = 0
+        self.failed_us = 0
+        """When the deadline began to run; 0 if it does not."""
+
+        self.seen = 0
+        """How many answers the directory had given when it failed last."""
 
 
 class Lookups:
     """The look-ups of one relay."""
 
     def __init__(self, policy: LookupPolicy, now_us: int) -> None:
+        self.directory = Directory()
         self._policy = policy
         self._wanted: dict[str, _Wanted] = {}
-        self._due: list[tuple[int, str]] = []
-        self._calls: deque[tuple[int, frozenset[str]]] = deque()
+        self._due: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
+        """Two heaps, the latter of what has failed before. An entry means nothing if its DID is due at another time."""
+
+        self._calls: deque[tuple[int, Inquiry]] = deque()
+        """Calls without an answer, the oldest first, with their times."""
+
         self._refused: OrderedDict[str, tuple[int, RejectReason]] = OrderedDict()
-        self._latest: deque[str] = deque(maxlen=LATEST)
-        """For each of the latest look-ups the DID for which the directory failed, or nothing if it answered."""
+        self._asked_us: deque[int] = deque(maxlen=policy.per_second)
+        """When the latest DIDs were asked for, as many as may be in a second."""
 
-        self._control = ""
-        self._answered_us = 0
-        """When the directory last said something about a DID."""
-
-        self._budget = float(policy.per_second)
-        self._budget_us = now_us
-        self._probe_us = 0
-        self._probe_pause_us = PROBE_US
-        self.is_down = False
-        """The directory does not answer."""
+        self._clock_us = now_us
+        self._set_back_us = 0
+        """By how much the clock was set back. All times in here go on as if it had not been."""
 
         self.asked = 0
         self.failed = 0
+
+    @property
+    def is_down(self) -> bool:
+        """The directory does not answer."""
+        return self.directory.is_down
 
     @property
     def waiting(self) -> int:
@@ -140,167 +158,198 @@ class Lookups:
 
     def want(self, did: str, now_us: int) -> None:
         """Ask for a DID, unless that is under way."""
-        if did not in self._wanted:
-            self._wanted[did] = _Wanted(now_us)
-            heappush(self._due, (now_us, did))
+        self._want(did, self._steady(now_us))
 
     def refusal(self, did: str, now_us: int) -> RejectReason | None:
         """Why there is no identity, if that was found out a short while ago."""
         until_us, reason = self._refused.get(did, (0, None))
-        if until_us <= now_us:
+        if until_us <= self._steady(now_us):
             self._refused.pop(did, None)
             return None
         return reason
 
     def forget(self, did: str) -> None:
-        """Something about the DID has changed: what failed may succeed now."""
+        """Something about the DID has changed: what failed may succeed now, and what is being told may be old."""
         self._refused.pop(did, None)
+        wanted = self._wanted.get(did)
+        if wanted is not None and wanted.due_us == _ASKED:
+            wanted.is_outdated = True
 
     def take_due(self, now_us: int) -> list[Inquiry]:
         """What to ask for now."""
-        self._give_up_lost(now_us)
-        if self.is_down:
-            return self._probe(now_us)
-        self._refill(now_us)
-        fresh: list[str] = []
-        patient: list[str] = []
-        room = (MAX_CALLS - len(self._calls)) * BATCH
-        while room > len(fresh) + len(patient) and self._budget >= 1 and self._due and self._due[0][0] <= now_us:
-            due_us, did = heappop(self._due)
-            wanted = self._wanted.get(did)
-            if wanted is None or wanted.asked_us or wanted.due_us != due_us:
-                continue  # answered, or put off, since it was queued
-            self._budget -= 1
-            (patient if wanted.tries else fresh).append(did)
-        inquiries = [Inquiry(fresh[at : at + BATCH], patient=False) for at in range(0, len(fresh), BATCH)]
-        inquiries += [Inquiry(patient[at : at + BATCH], patient=True) for at in range(0, len(patient), BATCH)]
-        for inquiry in inquiries:
-            self._ask(inquiry.dids, now_us)
-        return inquiries
+        time_us = self._steady(now_us)
+        return list(self._probe(time_us) if self.is_down else self._ask_due(time_us))
 
-    def answered(self, did: str, answer: LookupAnswer, now_us: int) -> Identity | RejectReason | None:
-        """What an answer means: an identity, a refusal, or nothing yet."""
-        wanted = self._wanted.get(did)
-        if wanted is None or not wanted.asked_us:
-            return None
-        self._close_call(did)
-        if isinstance(answer, LookupFailure):
-            self.failed += 1
-            if answer.is_directory:
-                self._suspect(did, now_us)
-        elif did.startswith("did:plc:"):
-            self._directory_answers(did, now_us)
-        if isinstance(answer, Identity):
-            del self._wanted[did]
-            self._refused.pop(did, None)
-            return answer
-        reason = self._judge(wanted, answer, now_us)
-        if reason is None:
-            retry_after_us = answer.retry_after_s * _US if isinstance(answer, LookupFailure) else 0
-            self._put_off(did, wanted, retry_after_us, now_us)
-            return None
-        del self._wanted[did]
-        self._remember(did, reason, now_us)
-        return reason
+    def answered(self, inquiry: Inquiry, answers: Sequence[LookupAnswer], now_us: int) -> list[Outcome]:
+        """What the answers to an inquiry settle. Those to one that was given up mean nothing."""
+        if not any(each is inquiry for _, each in self._calls):
+            return []
+        return self._settle(inquiry, answers, self._steady(now_us))
+
+    def take_lost(self, now_us: int) -> list[Outcome]:
+        """What it settles that there is no answer to the inquiries of long ago."""
+        time_us, outcomes = self._steady(now_us), list[Outcome]()
+        while self._calls and time_us - self._calls[0][0] >= LOST_US:
+            inquiry = self._calls[0][1]
+            outcomes += self._settle(inquiry, [_LOST] * len(inquiry.dids), time_us)
+        return outcomes
 
     def wake_us(self) -> int | None:
         """When the passing of time alone will matter; None if never."""
-        if self.is_down:
-            return self._calls[0][0] + LOST_US if self._calls else self._probe_us
         due = [self._calls[0][0] + LOST_US] if self._calls else []
-        if self._due and len(self._calls) < MAX_CALLS:
-            refilled_us = self._budget_us + int(max(0.0, 1 - self._budget) * _US / self._policy.per_second)
-            due.append(max(self._due[0][0], refilled_us))
-        return min(due, default=None)
+        if not self.is_down:
+            lanes = [lane for patient, lane in self._due.items() if lane and self._has_room(patient=patient)]
+            due += [max(lane[0][0], self._budget_us()) for lane in lanes]
+        elif not self._calls:
+            due.append(self.directory.probe_us)
+        return min(due) - self._set_back_us if due else None
 
-    def _judge(self, wanted: _Wanted, answer: Absence | LookupFailure, now_us: int) -> RejectReason | None:
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def _want(self, did: str, time_us: int) -> None:
+        if did not in self._wanted:
+            self._wanted[did] = _Wanted()
+            self._queue(did, time_us)
+
+    def _queue(self, did: str, due_us: int) -> None:
+        wanted = self._wanted[did]
+        wanted.due_us = due_us
+        heappush(self._due[wanted.tries > 0], (due_us, did))
+
+    def _ask_due(self, time_us: int) -> Iterator[Inquiry]:
+        for patient, lane in self._due.items():
+            while self._has_room(patient=patient) and (dids := self._pop_due(lane, time_us)):
+                yield self._ask(dids, time_us, patient=patient)
+
+    def _pop_due(self, lane: list[tuple[int, str]], time_us: int) -> list[str]:
+        dids = list[str]()
+        while len(dids) < BATCH and lane and max(lane[0][0], self._budget_us()) <= time_us:
+            due_us, did = heappop(lane)
+            wanted = self._wanted.get(did)
+            if wanted is not None and wanted.due_us == due_us:
+                self._begin_to_ask(wanted, time_us)
+                dids.append(did)
+        return dids
+
+    def _probe(self, time_us: int) -> Iterator[Inquiry]:
+        """Ask a directory that is down for one DID, each time for another one."""
+        if not self._calls and time_us >= self.directory.probe_us:
+            did = next(filter(is_listed, self._wanted), None) or next(iter(self._wanted))
+            wanted = self._wanted[did] = self._wanted.pop(did)
+            self._begin_to_ask(wanted, time_us)
+            self.directory.probed()
+            yield self._ask([did], time_us, patient=True)
+
+    def _begin_to_ask(self, wanted: _Wanted, time_us: int) -> None:
+        wanted.due_us, wanted.asked_us = _ASKED, time_us
+        wanted.is_outdated = False
+        self._asked_us.append(time_us)
+        self.asked += 1
+
+    def _ask(self, dids: list[str], time_us: int, *, patient: bool) -> Inquiry:
+        inquiry = Inquiry(dids, patient, time_us - self._set_back_us)
+        self._calls.append((time_us, inquiry))
+        return inquiry
+
+    def _has_room(self, *, patient: bool) -> bool:
+        """Whether there may be one more call."""
+        patient_calls = sum(inquiry.patient for _, inquiry in self._calls)
+        return len(self._calls) < MAX_CALLS and not (patient and patient_calls >= MAX_PATIENT_CALLS)
+
+    def _budget_us(self) -> int:
+        """From when on one more DID may be asked for."""
+        return self._asked_us[0] + _US if len(self._asked_us) == self._policy.per_second else 0
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _settle(self, inquiry: Inquiry, answers: Sequence[LookupAnswer], time_us: int) -> list[Outcome]:
+        self._calls = deque([call for call in self._calls if call[1] is not inquiry])
+        outcomes = list[Outcome]()
+        for did, answer in zip(inquiry.dids, answers, strict=True):
+            outcome = self._take(did, answer, time_us)
+            if isinstance(outcome, Identity):
+                # As of the question: what changed while it was under way may not be in the answer.
+                outcomes.append((did, KnownIdentity(outcome.signing_key, outcome.pds, inquiry.asked_us)))
+            elif outcome is not None:
+                outcomes.append((did, outcome))
+        return outcomes
+
+    def _take(self, did: str, answer: LookupAnswer, time_us: int) -> Identity | RejectReason | None:
+        wanted = self._wanted[did]
+        if isinstance(answer, LookupFailure):
+            self.failed += 1
+        if isinstance(answer, LookupFailure) and answer.is_directory:
+            self._directory_fails(did, time_us)
+        elif is_listed(did) or (self.is_down and not any(map(is_listed, self._wanted))):
+            self._directory_succeeds(time_us)
+        if wanted.is_outdated and not isinstance(answer, LookupFailure):
+            self._queue(did, time_us)
+            return None
+        if isinstance(answer, Identity):
+            del self._wanted[did]
+            self._refused.pop(did, None)
+            self.directory.knows(did)
+            return answer
+        reason = self._judge(wanted, answer, time_us)
+        if reason is None:
+            self._put_off(did, wanted, _retry_after_us(answer), time_us)
+        else:
+            del self._wanted[did]
+            self._remember(did, reason, time_us)
+        return reason
+
+    def _judge(self, wanted: _Wanted, answer: Absence | LookupFailure, time_us: int) -> RejectReason | None:
         """The reason to refuse a DID's events now; None to try again."""
         if answer is Absence.TOMBSTONED:
             return RejectReason.TOMBSTONED
-        is_directory = False
-        if isinstance(answer, LookupFailure):
-            is_directory = answer.is_directory
-            if answer.is_final:
-                return RejectReason.UNUSABLE_IDENTITY
-        wanted.failed_us = wanted.failed_us or now_us
-        if self.is_down or (is_directory and self._answered_us <= wanted.failed_us):
-            return None
-        expired = now_us - wanted.failed_us >= self._policy.deadline_s * _US
-        return RejectReason.NO_IDENTITY if expired else None
-
-    def _directory_answers(self, did: str, now_us: int) -> None:
-        self._control = did
-        self._answered_us = now_us
-        self._latest.append("")
+        is_directory = isinstance(answer, LookupFailure) and answer.is_directory
+        if isinstance(answer, LookupFailure) and answer.is_final and not is_directory:
+            return RejectReason.UNUSABLE_IDENTITY
+        seen, wanted.seen = wanted.seen, self.directory.answers
+        if not wanted.failed_us or (is_directory and wanted.seen == seen):
+            wanted.failed_us = time_us  # nobody had an answer since: nothing is known about this DID
         if self.is_down:
-            self.is_down = False
-            self._latest.clear()
-            self._probe_pause_us = PROBE_US
-            for other, wanted in self._wanted.items():
-                wanted.failed_us = wanted.due_us = 0
-                heappush(self._due, (0, other))
+            return None
+        # What counts is when it was asked: it may take long until a call is given up.
+        left_us = wanted.failed_us + self._policy.deadline_s * _US - wanted.asked_us
+        # Whoever wants to be left alone for longer than that will not be asked in time.
+        is_over = left_us <= 0 or (not is_directory and _retry_after_us(answer) > left_us + RETRY_CAP_US)
+        return RejectReason.NO_IDENTITY if is_over else None
 
-    def _suspect(self, did: str, now_us: int) -> None:
-        """The directory failed: find out whether it fails for all."""
-        self._latest.append(did)
-        failing = [each for each in self._latest if each]
-        alone = len(set(failing)) == 1
-        if alone and self._control not in ("", did):
-            self.want(self._control, now_us)
-        if len(failing) >= DOWN_AT and not alone and not self.is_down:
-            self.is_down = True
-            self._probe_us = now_us + self._probe_pause_us
+    def _directory_fails(self, did: str, time_us: int) -> None:
+        """Find out whether it fails for all."""
+        if self.directory.control not in self._wanted:
+            control = self.directory.choose_control(did)
+            if control:
+                self._want(control, time_us)
+        self.directory.fails(did, time_us)
 
-    def _put_off(self, did: str, wanted: _Wanted, retry_after_us: int, now_us: int) -> None:
+    def _directory_succeeds(self, time_us: int) -> None:
+        if self.directory.succeeds():
+            for did, wanted in self._wanted.items():
+                wanted.begin()
+                if wanted.due_us != _ASKED:
+                    self._queue(did, time_us)
+
+    def _put_off(self, did: str, wanted: _Wanted, retry_after_us: int, time_us: int) -> None:
         pause_us = min(RETRY_CAP_US, RETRY_US << min(wanted.tries, RETRY_CAP_US.bit_length()))
         wanted.tries += 1
-        wanted.asked_us = 0
-        wanted.due_us = now_us + max(pause_us, retry_after_us)
-        heappush(self._due, (wanted.due_us, did))
+        self._queue(did, time_us + max(pause_us, retry_after_us))
         if self.is_down:
-            self._probe_us = now_us + max(self._probe_pause_us, retry_after_us)
-            self._probe_pause_us = min(PROBE_CAP_US, self._probe_pause_us * 2)
+            self.directory.leave_alone(retry_after_us, time_us)
 
-    def _probe(self, now_us: int) -> list[Inquiry]:
-        """Ask a directory that is down for one DID, each time for another one."""
-        if self._calls or now_us < self._probe_us:
-            return []
-        did = next(iter(self._wanted))
-        self._wanted[did] = self._wanted.pop(did)
-        self._ask([did], now_us)
-        return [Inquiry([did], patient=True)]
-
-    def _ask(self, dids: list[str], now_us: int) -> None:
-        for did in dids:
-            self._wanted[did].asked_us = now_us
-        self._calls.append((now_us, frozenset(dids)))
-        self.asked += len(dids)
-
-    def asked_us(self, did: str) -> int:
-        """When the question about a DID that is under way was asked."""
-        wanted = self._wanted.get(did)
-        return wanted.asked_us if wanted is not None else 0
-
-    def _close_call(self, did: str) -> None:
-        """The answers of one call come together: the first of them closes it."""
-        for index, (_, dids) in enumerate(self._calls):
-            if did in dids:
-                del self._calls[index]
-                return
-
-    def _give_up_lost(self, now_us: int) -> None:
-        while self._calls and now_us - self._calls[0][0] >= LOST_US:
-            _, dids = self._calls.popleft()
-            for did in dids:
-                self.answered(did, _LOST, now_us)
-
-    def _remember(self, did: str, reason: RejectReason, now_us: int) -> None:
-        self._refused[did] = (now_us + REFUSED_US, reason)
+    def _remember(self, did: str, reason: RejectReason, time_us: int) -> None:
+        self._refused[did] = (time_us + REFUSED_US, reason)
         self._refused.move_to_end(did)
         if len(self._refused) > MAX_REFUSED:
             self._refused.popitem(last=False)
 
-    def _refill(self, now_us: int) -> None:
-        rate = self._policy.per_second
-        self._budget = min(float(rate), self._budget + max(0, now_us - self._budget_us) * rate / _US)
-        self._budget_us = now_us
+    def _steady(self, now_us: int) -> int:
+        """The time in here, which never goes back: nothing must wait until a clock that was set has caught up."""
+        self._set_back_us += max(0, self._clock_us - now_us)
+        self._clock_us = now_us
+        return now_us + self._set_back_us
+
+
+def _retry_after_us(answer: Absence | LookupFailure) -> int:
+    return min(RETRY_AFTER_CAP_US, answer.retry_after_s * _US) if isinstance(answer, LookupFailure) else 0

@@ -22,9 +22,9 @@ Spec: atproto sync, "Commit Validation"; atproto DID; account hosting ("Account 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
-from edgerelay.atproto.identity import Identity
 from edgerelay.atproto.messages import Account as AccountMessage
 from edgerelay.atproto.messages import Commit, Sync
 from edgerelay.atproto.messages import Identity as IdentityMessage
@@ -35,7 +35,7 @@ from edgerelay.relay.accounts import AccountStore, hash_did
 from edgerelay.relay.host import Host
 from edgerelay.relay.identities import IdentityStore, KnownIdentity
 from edgerelay.relay.intake import Candidate
-from edgerelay.relay.lookups import Inquiry, LookupAnswer, LookupPolicy, Lookups
+from edgerelay.relay.lookups import Inquiry, LookupAnswer, LookupPolicy, Lookups, Outcome
 from edgerelay.relay.reject import TOLERABLE, RejectReason
 from edgerelay.relay.verify import Refusal, check_rev, examine
 
@@ -131,8 +131,7 @@ class Vetting:
             case SignaturesChecked(batch, right):
                 self._signatures_checked(batch, right, now_us)
             case IdentitiesResolved(inquiry, answers):
-                for did, answer in zip(inquiry.dids, answers, strict=True):
-                    self._resolved(did, answer, now_us)
+                self._resolved(self.lookups.answered(inquiry, answers, now_us), now_us)
             case LookupsDue():
                 self._timer_us = 0
             case _:
@@ -145,7 +144,13 @@ class Vetting:
 
     def take_commands(self, now_us: int) -> list[VettingCommand]:
         """What is to be done now. Call it after `begin` and `handle`."""
-        commands: list[VettingCommand] = [LookUp(inquiry) for inquiry in self.lookups.take_due(now_us)]
+        self._resolved(self.lookups.take_lost(now_us), now_us)
+        commands: list[VettingCommand] = []
+        for inquiry in self.lookups.take_due(now_us):
+            commands.append(LookUp(inquiry))
+            for did in inquiry.dids:
+                for candidate in self._waiting.get(did, ()):
+                    candidate.asked_for = True
         commands += self._take_batches()
         wake_us = self.lookups.wake_us() or 0
         if wake_us and wake_us != self._timer_us:
@@ -159,20 +164,15 @@ class Vetting:
         for start in range(0, len(candidates), BATCH):
             yield CheckSignatures(candidates[start : start + BATCH], checks[start : start + BATCH])
 
-    @property
-    def waiting_accounts(self) -> int:
-        """How many accounts wait for their identity."""
-        return len(self._waiting)
-
     # --- one event ------------------------------------------------------------------------------------------------
 
     def _begin(self, candidate: Candidate, now_us: int) -> None:
         message = candidate.message
-        candidate.arrived_us = now_us
         try:
             if isinstance(message, Commit | Sync):
                 check_rev(message, self._accounts.get(hash_did(message.did)), now_us)
-                candidate.claim = None if self._mode == "trusted" else examine(message, self._tolerates)
+                if self._mode != "trusted":
+                    candidate.claim = examine(message, partial(self._tolerates, candidate))
         except Refusal as refusal:
             self._refuse(candidate, refusal.reason, str(refusal))
             return
@@ -193,6 +193,7 @@ class Vetting:
         did = candidate.message.did
         known = self._identities.get(hash_did(did))
         if known is not None and known.is_fresh(now_us):
+            self.lookups.directory.knows(did)
             self._compare(candidate, known, now_us)
             return
         reason = self.lookups.refusal(did, now_us)
@@ -225,10 +226,10 @@ class Vetting:
 
     def _suspect(self, candidate: Candidate, known: KnownIdentity, reason: RejectReason, now_us: int) -> None:
         """What is known does not fit: ask once more, unless it was asked for after the event had arrived."""
-        if known.resolved_us < candidate.arrived_us:
-            self._wait(candidate, now_us)
-        else:
+        if candidate.asked_for:
             self._refuse(candidate, reason, "also by the identity as it is now")
+        else:
+            self._wait(candidate, now_us)
 
     def _signatures_checked(self, batch: CheckSignatures, right: list[bool], now_us: int) -> None:
         for candidate, check, is_right in zip(batch.candidates, batch.checks, right, strict=True):
@@ -241,26 +242,24 @@ class Vetting:
             elif candidate.known is not None:
                 self._suspect(candidate, candidate.known, RejectReason.BAD_SIGNATURE, now_us)
 
-    def _resolved(self, did: str, answer: LookupAnswer, now_us: int) -> None:
-        asked_us = self.lookups.asked_us(did)
-        outcome = self.lookups.answered(did, answer, now_us)
-        if outcome is None:
-            return
-        waiting = self._waiting.pop(did, [])
-        if isinstance(outcome, Identity):
-            # As of the question: what changed while it was under way may not be in the answer.
-            known = KnownIdentity(outcome.signing_key, outcome.pds, asked_us)
-            self._identities.put(hash_did(did), known)
-            for candidate in waiting:
-                self._compare(candidate, known, now_us)
-        else:
-            self._identities.forget(hash_did(did))
-            for candidate in waiting:
-                self._refuse_or_pass(candidate, outcome, "no answer, or none that can be used")
+    def _resolved(self, outcomes: Sequence[Outcome], now_us: int) -> None:
+        for did, outcome in outcomes:
+            waiting = self._waiting.pop(did, [])
+            if isinstance(outcome, KnownIdentity):
+                self._identities.put(hash_did(did), outcome)
+                for candidate in waiting:
+                    self._compare(candidate, outcome, now_us)
+            else:
+                if waiting:  # a control may fail, and its account has still the identity that it had
+                    self._identities.forget(hash_did(did))
+                for candidate in waiting:
+                    self._refuse_or_pass(candidate, outcome, "no answer, or none that can be used")
 
     # --- verdicts -------------------------------------------------------------------------------------------------
 
     def _pass(self, candidate: Candidate) -> None:
+        for reason in candidate.tolerated:
+            self.tolerated[reason] += 1
         candidate.verdict = True
         self._settled.append(candidate)
 
@@ -270,13 +269,13 @@ class Vetting:
         self._settled.append(candidate)
 
     def _refuse_or_pass(self, candidate: Candidate, reason: RejectReason, detail: str) -> None:
-        if self._tolerates(reason):
+        if self._tolerates(candidate, reason):
             self._pass(candidate)
         else:
             self._refuse(candidate, reason, detail)
 
-    def _tolerates(self, reason: RejectReason) -> bool:
+    def _tolerates(self, candidate: Candidate, reason: RejectReason) -> bool:
         tolerates = self._mode == "lenient" and reason in TOLERABLE
         if tolerates:
-            self.tolerated[reason] += 1
+            candidate.tolerated += (reason,)
         return tolerates
