@@ -239,7 +239,7 @@ class TestVerification:
     def test_identities_and_statuses_are_what_the_caller_says(self) -> None:
         events: list[Event | VettingEvent] = []
         directory = MemoryDirectory(events.append)
-        inquiry = Inquiry(["did:web:a.test", "did:web:b.test"], patient=False)
+        inquiry = Inquiry(["did:web:a.test", "did:web:b.test"], patient=False, asked_us=0)
         directory.look_up(inquiry)
         directory.ask_status("did:web:a.test", "https://pds.test")
         assert (directory.inquiries, directory.statuses) == ([inquiry], [("did:web:a.test", "https://pds.test")])

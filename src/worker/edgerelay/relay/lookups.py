@@ -39,7 +39,7 @@ BATCH: Final = 6
 MAX_CALLS: Final = 16
 """Calls at once: at 80 ms a look-up they carry a thousand a second."""
 
-MAX_PATIENT_CALLS: Final = 2
+MAX_PATIENT_CALLS: Final = 12
 """Calls among these for what failed before: they may take long."""
 
 RETRY_US: Final = 1 * _US
