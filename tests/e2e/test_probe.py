@@ -50,6 +50,7 @@ def test_a_crash_is_seen_and_costs_the_stream_nothing(tmp_path: Path) -> None:
 def wait_for_more_events(relay: Relay) -> None:
     before = relay.state()["events"]
     wait_until(lambda: relay.state()["events"] > before + RATE, SEEN_LIMIT_S, "more events")
+    wait_until(lambda: bool(relay.state()["flush_ms"]), SEEN_LIMIT_S, "a flush that was timed")
 
 
 class Probe:

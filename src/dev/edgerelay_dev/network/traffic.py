@@ -42,7 +42,7 @@ _WORDS: Final = "the relay keeps every event in order and tells no story twice u
 _POST_WORDS: Final = (4, 40)
 """Fewest and most words of a post."""
 _BURST_EVENTS: Final = 16
-"""Events made at once when there is no pace to keep; other tasks run in between."""
+"""Events made at once, at most: other tasks run in between, also when the pace is more than the machine can do."""
 _PAST_START_US: Final = 1_680_000_000_000_000
 _PAST_SPAN_US: Final = 100_000_000_000_000
 """Old records were written over about three years, from 2023-03 on."""
@@ -77,12 +77,13 @@ class Traffic:
             self.step()
 
     async def flow(self, rate: float = inf) -> None:
-        """Go on until cancelled, at so many events a second, or as fast as it can."""
+        """Go on until cancelled, at so many events a second, or as fast as it can if that is less."""
         started, done = monotonic(), 0
         while True:
-            due = done + _BURST_EVENTS if rate == inf else int((monotonic() - started) * rate)
-            self.run(due - done)
-            done = due
+            due = _BURST_EVENTS if rate == inf else int((monotonic() - started) * rate) - done
+            count = min(due, _BURST_EVENTS)
+            self.run(count)
+            done += count
             await asyncio.sleep(0 if rate == inf else max(0, started + (done + 1) / rate - monotonic()))
 
     def _writer(self, host: Host) -> Account:
