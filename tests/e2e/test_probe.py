@@ -48,9 +48,10 @@ def test_a_crash_is_seen_and_costs_the_stream_nothing(tmp_path: Path) -> None:
 
 
 def wait_for_more_events(relay: Relay) -> None:
-    before = relay.state()["events"]
-    wait_until(lambda: relay.state()["events"] > before + RATE, SEEN_LIMIT_S, "more events")
+    """Three seconds' worth, behind a flush that was timed: enough for the probe to look, which it does each second."""
     wait_until(lambda: bool(relay.state()["flush_ms"]), SEEN_LIMIT_S, "a flush that was timed")
+    before = relay.state()["events"]
+    wait_until(lambda: relay.state()["events"] > before + 3 * RATE, SEEN_LIMIT_S, "more events")
 
 
 class Probe:
