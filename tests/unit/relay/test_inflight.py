@@ -55,6 +55,15 @@ class TestOrder:
         assert settle(flight, other) == [other]
         assert settle(flight, first) == [first, second]
 
+    def test_an_event_that_asks_for_something_leaves_after_the_answer(self) -> None:
+        flight, (first, second) = flight_of(), (candidate(1, "a"), candidate(2, "a"))
+        for each in (first, second):
+            flight.begin(each)
+        first.is_asking = True
+        assert [settle(flight, each) for each in (first, second)] == [[], []]
+        first.is_asking = False
+        assert flight.next_ready("a") is first
+
     def test_a_refused_event_leaves_like_any_other(self) -> None:
         flight, first = flight_of(), candidate(1, "a")
         flight.begin(first)

@@ -460,6 +460,26 @@ class TestStatus:
         assert (stage.play >> StatusTold(ALICE, True)).done(), "the event has no verdict yet"
         assert isinstance(stage.verify()[0], AskStatus)
 
+    def test_an_answer_to_an_earlier_question_does_not_come_before_the_verdict(self) -> None:
+        """The event may have its verdict already, which is told a moment later."""
+        stage = self.out()
+        stage.receive(commit(3, 2))
+        stage.waiting[0].verdict = True
+        assert (stage.play >> StatusTold(ALICE, True)).done()
+        assert isinstance(stage.verify()[0], AskStatus)
+        stage.handle(StatusTold(ALICE, True))
+        assert (stage.low, stage.rejects()) == (3, {})
+
+    def test_events_that_get_their_verdict_meanwhile_wait_behind_it(self) -> None:
+        stage = self.out()
+        stage.pass_on(commit(3, 2))
+        before = len(stage.sent)
+        assert not [each for each in stage.pass_on(commit(4, 3)) if isinstance(each, AskStatus)]
+        stage.after(flushes=1)
+        assert len(stage.sent) == before
+        stage.handle(StatusTold(ALICE, None))
+        assert (stage.low, stage.rejects()) == (4, {"inactive_account": 2})
+
 
 class TestDirectory:
     def test_one_that_is_down_pauses_the_upstream_until_it_is_back(self) -> None:

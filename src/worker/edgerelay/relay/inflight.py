@@ -48,9 +48,9 @@ class InFlight:
         return queue[0] if queue else None
 
     def next_ready(self, did: str) -> Candidate | None:
-        """The oldest event of an account, if its verdict has been taken note of: it may leave."""
+        """The oldest event of an account, if its verdict has been taken note of and it asks for nothing more."""
         oldest = self.oldest(did)
-        return oldest if oldest is not None and oldest.complete else None
+        return oldest if oldest is not None and oldest.complete and not oldest.is_asking else None
 
     def leave(self, candidate: Candidate) -> None:
         """The oldest event of an account leaves."""

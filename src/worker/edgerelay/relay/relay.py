@@ -271,7 +271,7 @@ class Relay:
         while (ready := self.in_flight.next_ready(did)) is not None:
             outcome = self.ledger.settle(ready, self.host, now_us)
             if isinstance(outcome, AskHost):
-                ready.complete = False
+                ready.is_asking = True
                 commands.append(AskStatus(outcome.did, outcome.origin))
                 return
             self.in_flight.leave(ready)
@@ -300,10 +300,10 @@ class Relay:
     ) -> None:
         """The event that the question was asked for goes on; after a restart there is none."""
         asking = self.in_flight.oldest(did)
-        if asking is None or asking.complete or asking.verdict is not True:
+        if asking is None or not asking.is_asking:
             return
+        asking.is_asking = False
         self.ledger.told(asking, now_us, active=active, status=status)
-        asking.complete = True
         self._let_go(did, now_us, commands)
         self._resume_if_verified(now_us)
 
