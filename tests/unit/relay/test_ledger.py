@@ -188,6 +188,13 @@ class TestLocal:
         desk.decide(AccountStatus.TAKENDOWN)
         assert desk.commit() is INACTIVE
 
+    def test_nor_if_its_host_took_it_out_as_well(self) -> None:
+        desk = Desk()
+        desk.commit()
+        desk.account(active=False, status="deactivated")
+        desk.decide(AccountStatus.TAKENDOWN)
+        assert desk.commit() is INACTIVE
+
     def test_its_host_is_passed_on_with_our_status(self) -> None:
         desk = Desk()
         desk.commit()
@@ -209,6 +216,16 @@ class TestTombstoned:
         known = desk.ledger.book.find(DID)
         assert known is not None
         assert (known.active, known.upstream_status) == (False, AccountStatus.DELETED)
+
+    def test_one_that_is_back_is_asked_about_anew(self) -> None:
+        """For some days the directory lets an owner take it back."""
+        desk = Desk()
+        desk.account(active=False)
+        desk.commit()
+        desk.told(active=True)
+        desk.settle(frames.commit(2, DID, frames.tid(2)), RejectReason.TOMBSTONED)
+        assert isinstance(desk.commit(), AskHost)
+        assert desk.told(active=True) is PASSED
 
     def test_one_that_was_never_heard_of_stays_so(self) -> None:
         desk = Desk()

@@ -76,6 +76,7 @@ class Ledger:
         """Enter an event that has its verdict, or say why not: a reason, or a question to be answered first."""
         if isinstance(candidate.verdict, RejectReason):
             if candidate.verdict is RejectReason.TOMBSTONED:
+                self._statuses.forget(candidate.message.did)
                 self._restate(candidate.message.did, now_us, active=False, status=_DELETED)
             return candidate.verdict
         if isinstance(candidate.message, Commit | Sync):
@@ -108,7 +109,8 @@ class Ledger:
             return None
         own_host = candidate.known.pds if candidate.known is not None else None
         origin = own_host if host.kind == "relay" else host.origin
-        if candidate.hosted is None and not account.upstream_active and origin is not None:
+        is_ours = not account._replace(upstream_active=True).active
+        if candidate.hosted is None and not is_ours and origin is not None:
             candidate.hosted = self._statuses.recent(did, now_us)
             if candidate.hosted is None:
                 return AskHost(did, origin)
