@@ -25,6 +25,7 @@ from edgerelay.errors import InvariantError, SchemaError
 from edgerelay.relay.accounts import hash_did
 from edgerelay.relay.events import EventsVerified, ShardAsked, TimePassed
 from edgerelay.relay.intake import Candidate
+from edgerelay.relay.lookups import LOST_US
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.relay import STORAGE_RETRY_US
 from edgerelay.relay.upstream import PauseReason, UpstreamState
@@ -783,6 +784,27 @@ class TestStrict:
         assert strict.kinds == ["#commit"] * 4
         assert not strict.node.relay.host.upstream.pauses
         assert strict.node.relay.host.rejects.total == 0
+
+    def test_that_it_is_down_may_show_when_an_event_arrives(self, strict: StrictWorld) -> None:
+        """Calls without an answer are given up by whatever comes first, not by their timer alone."""
+        some = [Repo(number) for number in range(1, 11)]
+        strict.upstream.send(*[repo.write().frame(seq) for seq, repo in enumerate(some, 1)])
+        strict.clock.now_us += LOST_US
+        strict.upstream.send(frames.identity(11, frames.did(11)))
+        assert strict.node.vetting.lookups.is_down
+        assert list(strict.node.relay.host.upstream.pauses) == [PauseReason.IDENTITY]
+        strict.wait(60)
+        strict.directory.answer(lambda did: Identity(did, some[0].key, "https://pds.test", None))
+        assert not strict.node.relay.host.upstream.pauses
+
+    def test_identities_that_are_forgotten_are_checkpointed_too(
+        self, strict: StrictWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Events of a relay are not looked up, so that no answer comes."""
+        strict.node.relay.host.kind = "relay"
+        monkeypatch.setattr("edgerelay.runtime.identity_runs.MEMTABLE_IDENTITIES", 2)
+        strict.upstream.send(*[frames.identity(seq, frames.did(seq)) for seq in range(1, 4)])
+        assert strict.node.identities.stats.memtable == 0
 
 
 ACTIONS = (

@@ -65,6 +65,9 @@ class Node:
 
         self.relay = Relay(settings, restored, self.accounts, ports.random, now_us)
         self.vetting = Vetting(settings, self.relay.host, self.accounts, self.identities, now_us)
+        self._directory_is_down = False
+        """What the relay was told of the directory."""
+
         self._verifier = VettingVerifier(
             self.vetting, ports.signatures, ports.identities, ports.lookup_timer, ports.clock
         )
@@ -117,18 +120,22 @@ class Node:
                 self._vet(event)
             else:
                 self._follow(event)
+            self._look_after_vetting()
         except SqlError as error:
             self._storage_failed(error)
 
     def _vet(self, event: VettingEvent) -> None:
-        was_down = self.vetting.lookups.is_down
         settled = self._verifier.handle(event)
         if settled:
             self._events.append(EventsVerified(settled))
+
+    def _look_after_vetting(self) -> None:
+        """What may follow from an event that arrives as well as from an answer."""
         if self.identities.checkpoint_due:
             self.identities.checkpoint(self._ports.clock())
         is_down = self.vetting.lookups.is_down
-        if is_down != was_down:
+        if is_down != self._directory_is_down:
+            self._directory_is_down = is_down
             self._events.append(DirectoryChanged(is_down))
 
     def _follow(self, event: Event) -> None:
