@@ -62,17 +62,40 @@ class FrameError(WireError):
         self.code = code
 
 
-class Frame(NamedTuple):
-    """A message frame, decoded once."""
+class Frame:
+    """A message frame in its deterministic encoding. Two are equal if they say the same in the same bytes.
 
-    kind: str
-    """The header's `t`, such as `#commit`; it may be one that nobody knows."""
+    Attributes:
+        kind: the header's `t`, such as `#commit`; it may be one that nobody knows.
+        raw: the frame as it was received; encoded anew if a lenient relay took it in another encoding.
+        seq_span: where the value of `seq` stands in `raw`, if whoever read the frame took note of it.
+    """
 
-    body: dict[str, Value]
-    """The payload. Unknown fields are in it and stay in the bytes."""
+    __slots__ = ("_body", "kind", "raw", "seq_span")
 
-    raw: bytes
-    """The frame as it was received; encoded anew if a lenient relay took it in another encoding."""
+    def __init__(
+        self, kind: str, body: dict[str, Value] | None, raw: bytes, seq_span: tuple[int, int] | None = None
+    ) -> None:
+        """`body` may be None for a kind of `KINDS` whose bytes are known to be right: most are never asked for it."""
+        self.kind = kind
+        self._body = body
+        self.raw = raw
+        self.seq_span = seq_span
+
+    @property
+    def body(self) -> dict[str, Value]:
+        """The payload. Unknown fields are in it and stay in the bytes."""
+        if self._body is None:
+            self._body = _decode_body(self.raw, len(_HEADERS[self.kind]))
+        return self._body
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and (self.kind, self.raw, self.body) == (other.kind, other.raw, other.body)
+
+    __hash__ = None  # type: ignore[assignment]  # its body can change
+
+    def __repr__(self) -> str:
+        return f"Frame({self.kind!r}, {self.body!r}, {self.raw!r})"
 
 
 class ErrorFrame(NamedTuple):
@@ -179,12 +202,17 @@ def encode_info(name: str, message: str) -> bytes:
 def renumber(frame: Frame, seq: int) -> bytes:
     """The bytes of a frame with another sequence number and every other byte as it was received.
 
-    The old number is found as bytes: in a deterministic encoding its key and value stand there exactly once, unless a
-    peer wrote the same bytes into something else. Then the body is encoded anew, which gives the same bytes.
+    Where nobody took note of its place, the old number is found as bytes: in a deterministic encoding its key and value
+    stand there exactly once, unless a peer wrote the same bytes into something else. Then the body is encoded anew,
+    which gives the same bytes.
     """
     if not 0 < seq <= MAX_SEQ:
         raise InvariantError(f"sequence number {seq} is out of range")
-    raw, field = frame.raw, _seq_field(cast(int, frame.body["seq"]))
+    raw = frame.raw
+    if frame.seq_span is not None:
+        value, behind = frame.seq_span
+        return raw[: value - len(_SEQ_KEY)] + _seq_field(seq) + raw[behind:]
+    field = _seq_field(cast(int, frame.body["seq"]))
     blocks = frame.body.get("blocks")
     # The shorter key stands first, so that the number comes before `blocks`, which are most of the frame.
     end = len(raw) - len(blocks) if isinstance(blocks, bytes) else len(raw)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
+from edgerelay.atproto.fast_commit import read_common_commit
 from edgerelay.atproto.frames import MAX_FRAME_BYTES, MAX_GROWTH_BYTES, ErrorFrame, Frame, FrameError, decode_frame
 from edgerelay.atproto.messages import (
     KINDS,
@@ -163,6 +164,10 @@ class Intake:
 
     def take(self, raw: bytes) -> Arrival:
         """Judge one binary message. Whatever a peer sends, this raises nothing."""
+        common = read_common_commit(raw)
+        if common is not None:
+            common_frame, commit = common
+            return self._out_of_order(common_frame, commit.seq) or self._compare(common_frame, commit)
         try:
             frame = decode_frame(raw, strict=self._strict)
         except FrameError as error:
@@ -172,14 +177,17 @@ class Intake:
         if frame.kind == "#info":
             return parse_info(frame.body)
         seq = read_seq(frame.body)
-        if seq is not None:
-            if seq <= self._last_seq:
-                return _refused(RejectReason.SEQ_ORDER, f"{seq} after {self._last_seq}", frame, seq)
-            self._last_seq = seq
-            if self._from_live:
-                self._from_live = False
-                self._position.start_before(seq)
-        return self._judge(frame, seq)
+        return (seq is not None and self._out_of_order(frame, seq)) or self._judge(frame, seq)
+
+    def _out_of_order(self, frame: Frame, seq: int) -> Refused | None:
+        """Note the number of a frame, or refuse it because it does not increase."""
+        if seq <= self._last_seq:
+            return _refused(RejectReason.SEQ_ORDER, f"{seq} after {self._last_seq}", frame, seq)
+        self._last_seq = seq
+        if self._from_live:
+            self._from_live = False
+            self._position.start_before(seq)
+        return None
 
     def _judge(self, frame: Frame, seq: int | None) -> Arrival:
         if len(frame.raw) > MAX_RELAYED_BYTES:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
-from edgerelay.atproto.frames import encode_frame, renumber
+from edgerelay.atproto.frames import Frame, encode_frame, renumber
 from edgerelay.atproto.messages import Account as AccountMessage
 from edgerelay.atproto.messages import Commit, Sync
 from edgerelay.atproto.timestamp import datetime_text
@@ -128,7 +128,7 @@ class Ledger:
             case AccountMessage():
                 self._statuses.forget(message.did)
                 body = self.book.restated(message, frame.body)
-                frame = frame if body is frame.body else frame._replace(body=body, raw=encode_frame(frame.kind, body))
+                frame = frame if body is frame.body else Frame(frame.kind, body, encode_frame(frame.kind, body))
         seq = self.sequencer.assign(len(paths), now_us)
         self._builder.add(seq, frame.kind, message.did, paths, renumber(frame, seq))
         return None
