@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,9 @@ from edgerelay.atproto.lookup import LookupFailure
 from edgerelay.config import Settings
 from edgerelay.relay.accounts import Account, MemoryAccounts, hash_did
 from edgerelay.relay.host import Host
-from edgerelay.relay.identities import IDENTITY_TTL_US, MemoryIdentities
+from edgerelay.relay.identities import IDENTITY_TTL_US, KnownIdentity, MemoryIdentities
 from edgerelay.relay.intake import Candidate
-from edgerelay.relay.lookups import LookupAnswer
+from edgerelay.relay.lookups import LOST_US, LookupAnswer
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.vetting import (
@@ -32,7 +33,7 @@ from edgerelay.relay.vetting import (
 )
 from tests import arrivals
 from tests.oracle import frames
-from tests.oracle.repo import Repo, is_signed, key
+from tests.oracle.repo import Repo, is_signed, key, link
 
 NOW_US, S_US = frames.NOW_US, 1_000_000
 HERE, THERE = "https://pds.test", "https://elsewhere.test"
@@ -201,6 +202,52 @@ class TestSuspicion:
         office.work()
         assert commit.verdict is True
 
+    def test_an_account_that_was_not_known_is_asked_for_once(self) -> None:
+        office, alice = Office(), Repo(1)
+        office.publish(alice, by=key(99))
+        assert office.verdict(alice.write().frame()) is RejectReason.BAD_SIGNATURE
+        assert office.asked == [alice.did]
+
+    def test_a_key_that_became_known_meanwhile_is_tried_without_asking(self) -> None:
+        office, alice = Office(), Repo(1)
+        office.identities.put(hash_did(alice.did), KnownIdentity(key(7), HERE, NOW_US))
+        office.publish(alice)
+        [commit] = office.begin(alice.write().frame())
+        held, office.batches = office.batches, []
+        office.begin(frames.identity(2, alice.did))
+        office.work()
+        office.batches = held
+        office.check()
+        assert (commit.verdict, len(office.batches), office.asked) == (None, 1, [alice.did])
+        office.check()
+        assert commit.verdict is True
+
+    def test_a_clock_that_is_set_back_makes_nobody_ask_again_and_again(self) -> None:
+        office, alice = Office(), Repo(1)
+        office.publish(alice)
+        office.verdict(alice.write().frame())
+        forged = alice.write()
+        forged.key = key(99)
+        [commit] = office.begin(forged.frame(2))
+        office.now_us -= 600 * S_US
+        office.work()
+        assert (commit.verdict, office.asked) == (RejectReason.BAD_SIGNATURE, [alice.did] * 2)
+
+    def test_what_a_clock_that_was_ahead_knew_is_doubted_all_the_same(self) -> None:
+        office, alice = Office(), Repo(1)
+        office.identities.put(hash_did(alice.did), KnownIdentity(key(7), HERE, NOW_US + 600 * S_US))
+        office.publish(alice)
+        assert office.verdict(alice.write().frame()) is True
+
+    @pytest.mark.parametrize(("environment", "verdict"), [("develop", True), ("production", RejectReason.WRONG_HOST)])
+    def test_names_of_this_machine_are_one_name_in_development_only(
+        self, environment: str, verdict: RejectReason | bool
+    ) -> None:
+        office = Office(UPSTREAM="wss://localhost:2583", ENVIRONMENT=environment)
+        alice = Repo(1)
+        office.publish(alice, "https://127.0.0.1:2583")
+        assert office.verdict(alice.write().frame()) is verdict
+
     def test_an_account_that_has_just_moved_here(self) -> None:
         office, alice = Office(), Repo(1)
         office.publish(alice, THERE)
@@ -259,8 +306,43 @@ class TestNotices:
         assert office.verdict(frames.identity(2, alice.did), alice.write().frame(3)) is True
         assert office.asked == [alice.did] * 2
 
+    def test_a_key_that_was_taken_back_is_worth_nothing_after_an_identity_event(self) -> None:
+        """Also if the question was on its way when the event arrived, so that the answer is older."""
+        office, alice = Office("relay"), Repo(1)
+        office.publish(alice)
+        old = office.documents[alice.did]
+        office.begin(alice.write().frame())
+        office.publish(alice, by=key(77))
+        office.begin(frames.identity(2, alice.did))
+        office.look_up(lambda did: old)
+        assert office.identities.get(hash_did(alice.did)) is None
+        assert office.verdict(alice.write().frame(3)) is RejectReason.BAD_SIGNATURE
+
 
 class TestWithoutIdentity:
+    def test_events_of_calls_that_are_lost_are_settled_too(self) -> None:
+        office, alice, bob = Office(), Repo(1), Repo(2)
+        office.publish(bob)
+        [commit] = office.begin(alice.write().frame())
+        for seq in range(2, 50):
+            office.lookups = [each for each in office.lookups if alice.did not in each.inquiry.dids]
+            office.begin(bob.write().frame(seq), frames.identity(seq, bob.did))
+            office.lookups = [each for each in office.lookups if alice.did not in each.inquiry.dids]
+            office.work()
+            office.wait(LOST_US / S_US / 10)
+        assert commit.verdict is RejectReason.NO_IDENTITY
+        assert not office.vetting.lookups.is_down
+
+    def test_a_control_that_fails_keeps_the_identity_that_it_has(self) -> None:
+        office, alice, bob = Office(), Repo(1), Repo(2)
+        office.publish(bob)
+        office.verdict(bob.write().frame())
+        office.begin(alice.write().frame(2))
+        office.look_up(lambda did: DOWN)
+        assert office.asked[-1] == bob.did
+        office.look_up(lambda did: Absence.TOMBSTONED)
+        assert office.verdict(bob.write().frame(3)) is True
+
     def test_a_did_that_does_not_resolve_is_refused_after_a_deadline_and_remembered(self) -> None:
         office, alice = Office(), Repo(1)
         [commit] = office.begin(alice.write().frame())
@@ -332,6 +414,16 @@ class TestModes:
         assert office.verdict(draft.frame(2)) is True
         assert office.vetting.tolerated[RejectReason.MISSING_PREV_DATA] == 1
         assert Office().verdict(draft.frame(2)) is RejectReason.MISSING_PREV_DATA
+
+    def test_it_counts_only_what_passes(self) -> None:
+        office, alice = Office(VERIFY="lenient"), Repo(1)
+        office.publish(alice)
+        for signed_by, verdict in ((alice.key, True), (key(99), RejectReason.BAD_SIGNATURE)):
+            draft = alice.write({"a.b.c/1": str(verdict)})
+            draft.key = signed_by
+            draft.body["prevData"] = link(next(iter(draft.blocks)))
+            assert office.verdict(draft.frame()) is verdict
+            assert office.vetting.tolerated[RejectReason.INVERSION_MISMATCH] == 1
 
     def test_lenient_passes_who_has_no_identity_but_no_forgery(self) -> None:
         office, alice, bob = Office(VERIFY="lenient"), Repo(1), Repo(2)
@@ -440,3 +532,156 @@ def test_nothing_wrong_passes_and_nothing_right_is_refused(data: Any) -> None:
     assert set(verdicts(life.right)) <= {True}
     assert set(verdicts(life.wrong)) <= {RejectReason.BAD_SIGNATURE}
     assert sorted(map(id, life.office.settled)) == sorted(map(id, life.right + life.wrong)), "one verdict for each"
+
+
+class State(NamedTuple):
+    """What a document says from a moment on."""
+
+    since_us: int
+    key: PublicKey
+    pds: str
+
+
+class Sent(NamedTuple):
+    """A commit, and what has to be known to judge its verdict."""
+
+    candidate: Candidate
+    account: int
+    key: PublicKey
+    told_us: int
+    """When the last `#identity` of its account had arrived, or the beginning."""
+
+    arrived_us: int
+
+
+CHANGES = (
+    "commit",
+    "commit",
+    "forge",
+    "revoked",
+    "rotate",
+    "move",
+    "tell",
+    "wait",
+    "look_up",
+    "look_up",
+    "check",
+    "fail",
+)
+
+
+class History:
+    """Documents change at any time, also while events and answers are on their way; what they said when is known."""
+
+    def __init__(self, data: st.DataObject, kind: str) -> None:
+        self.data = data
+        self.kind = kind
+        self.office = Office(kind, IDENTITY_DEADLINE_S="3600")
+        self.keys, self.revs = count(100), count(1)
+        self.states = {number: [State(0, key(next(self.keys)), HERE)] for number in (1, 2)}
+        self.told_us = dict.fromkeys(self.states, 0)
+        self.sent: list[Sent] = []
+        self.settled_us: dict[Candidate, int] = {}
+
+    def act(self, change: str) -> None:
+        self.office.now_us += 1_000
+        getattr(self, change)()
+        settled, self.office.settled = self.office.settled, []
+        for each in settled:
+            assert each not in self.settled_us, "one verdict for each"
+            self.settled_us[each] = self.office.now_us
+
+    def account(self) -> int:
+        return self.data.draw(st.sampled_from(sorted(self.states)))
+
+    def send(self, number: int, by: PublicKey) -> None:
+        draft = Repo(number).write(rev=next(self.revs))
+        draft.key = by
+        [arrived] = self.office.begin(draft.frame())
+        self.sent.append(Sent(arrived, number, by, self.told_us[number], self.office.now_us))
+
+    def commit(self) -> None:
+        number = self.account()
+        self.send(number, self.states[number][-1].key)
+
+    def forge(self) -> None:
+        self.send(self.account(), key(99))
+
+    def revoked(self) -> None:
+        number = self.account()
+        self.send(number, self.data.draw(st.sampled_from(self.states[number])).key)
+
+    def rotate(self) -> None:
+        states = self.states[self.account()]
+        states.append(State(self.office.now_us, key(next(self.keys)), states[-1].pds))
+
+    def move(self) -> None:
+        states = self.states[self.account()]
+        states.append(State(self.office.now_us, states[-1].key, THERE if states[-1].pds == HERE else HERE))
+
+    def tell(self) -> None:
+        number = self.account()
+        self.office.begin(frames.identity(1, frames.did(number)))
+        self.told_us[number] = self.office.now_us
+
+    def wait(self) -> None:
+        self.office.wait(self.data.draw(st.sampled_from([0.001, 0.08, 1, 5, 100])))
+
+    def look_up(self) -> None:
+        """One call is answered by what was true when it was made, or became true since."""
+        if self.office.lookups:
+            (inquiry,) = self.office.lookups.pop(self.data.draw(st.integers(0, len(self.office.lookups) - 1)))
+            answers = [self.document(did, inquiry.asked_us) for did in inquiry.dids]
+            self.office.vetting.handle(IdentitiesResolved(inquiry, answers), self.office.now_us)
+            self.office._take()
+
+    def document(self, did: str, since_us: int) -> LookupAnswer:
+        [number] = [each for each in self.states if frames.did(each) == did]
+        state = self.data.draw(st.sampled_from(self.between(number, since_us, self.office.now_us)))
+        return Identity(did, state.key, state.pds, None)
+
+    def fail(self) -> None:
+        self.office.look_up(lambda did: DOWN)
+
+    def check(self) -> None:
+        self.office.check()
+
+    def end(self) -> None:
+        while self.office.vetting.lookups.waiting or self.office.batches:
+            self.office.look_up(lambda did: self.document(did, self.office.now_us))
+            self.office.check()
+            self.office.wait(1)
+
+    def between(self, number: int, first_us: int, last_us: int) -> list[State]:
+        """Everything that a document said from one time to another."""
+        states = self.states[number]
+        ends_us = [*(state.since_us for state in states[1:]), last_us + 1]
+        return [
+            state
+            for state, end_us in zip(states, ends_us, strict=True)
+            if state.since_us <= last_us and first_us < end_us
+        ]
+
+    def judge(self, sent: Sent) -> None:
+        until_us = self.settled_us[sent.candidate]
+
+        def fits(state: State) -> bool:
+            return state.key == sent.key and (self.kind == "relay" or state.pds == HERE)
+
+        if sent.candidate.verdict is True:
+            told = self.between(sent.account, sent.told_us, until_us)
+            assert any(map(fits, told)), "nothing passes that was not right since its account was told of last"
+        else:
+            assert sent.candidate.verdict in (RejectReason.BAD_SIGNATURE, RejectReason.WRONG_HOST)
+            seen = self.between(sent.account, sent.arrived_us, until_us)
+            assert not all(map(fits, seen)), "nothing is refused that was right all the time"
+
+
+@given(st.data(), st.sampled_from(["pds", "relay"]))
+def test_whenever_documents_change_what_was_wrong_is_refused_and_what_was_right_passes(data: Any, kind: str) -> None:
+    history = History(data, kind)
+    for _ in range(data.draw(st.integers(0, 60))):
+        history.act(data.draw(st.sampled_from(CHANGES)))
+    history.act("end")
+    for sent in history.sent:
+        history.judge(sent)
