@@ -108,6 +108,25 @@ class TestRefused:
         assert desk.commit() is RejectReason.STALE_REV
 
 
+def write_too_late(desk: Desk) -> object:
+    return desk.settle(frames.commit(1, DID, frames.tid(0)))
+
+
+def write_while_out(desk: Desk) -> object:
+    desk.account(active=False)
+    desk.commit()
+    return desk.told(active=False)
+
+
+PROVOKED = {RejectReason.STALE_REV: write_too_late, INACTIVE: write_while_out}
+"""What is refused here, by its reason."""
+
+
+@pytest.mark.parametrize("reason", PROVOKED)
+def test_what_is_refused_here_has_its_reason(reason: RejectReason) -> None:
+    assert PROVOKED[reason](Desk()) is reason
+
+
 class TestActive:
     def test_an_account_that_was_never_heard_of_is_active(self) -> None:
         assert Desk().commit() is PASSED

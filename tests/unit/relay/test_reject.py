@@ -1,4 +1,4 @@
-"""Reasons: a closed list, counted from zero. What provokes each one is in test_relay.py."""
+"""Reasons: a closed list, counted from zero. What provokes each is in a table of the file that tests who refuses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from types import ModuleType
 from edgerelay.atproto import frames, messages
 from edgerelay.atproto.commit import CommitFault
 from edgerelay.atproto.mst import TreeFault
-from edgerelay.relay.reject import COMMIT_REASONS, FRAME_REASONS, MESSAGE_REASONS, TREE_REASONS
+from edgerelay.relay.reject import COMMIT_REASONS, FRAME_REASONS, MESSAGE_REASONS, TREE_REASONS, RejectReason
+from tests.unit.relay import test_ledger, test_relay, test_verify, test_vetting
 
 
 def test_every_code_of_an_error_has_its_reason() -> None:
@@ -21,6 +22,11 @@ def test_every_code_of_an_error_has_its_reason() -> None:
 def test_every_fault_has_its_reason() -> None:
     assert set(COMMIT_REASONS) == set(CommitFault)
     assert set(TREE_REASONS) == set(TreeFault)
+
+
+def test_every_reason_is_provoked() -> None:
+    tables = [each.PROVOKED for each in (test_relay, test_verify, test_vetting, test_ledger)]
+    assert {reason for table in tables for reason in table} | {RejectReason.TEXT_FRAME} == set(RejectReason)
 
 
 def _codes(module: ModuleType, error: str) -> set[str]:

@@ -166,6 +166,41 @@ class TestWay:
         assert office.verdict(forged.frame(2)) is RejectReason.BAD_SIGNATURE
 
 
+def early() -> bytes:
+    """A commit of a time that has not come."""
+    return Repo(1).write(rev=NOW_US + 3_600 * S_US << 10).frame()
+
+
+PROVOKED: dict[RejectReason, tuple[Callable[[], bytes], LookupAnswer]] = {
+    RejectReason.FUTURE_REV: (early, Identity(frames.did(1), key(1), HERE, None)),
+    RejectReason.NO_IDENTITY: (lambda: Repo(1).write().frame(), Absence.NOT_FOUND),
+    RejectReason.UNUSABLE_IDENTITY: (
+        lambda: Repo(1).state(rev=1).frame(),
+        LookupFailure("no use", is_directory=False, is_final=True),
+    ),
+    RejectReason.TOMBSTONED: (lambda: frames.account(1, frames.did(1)), Absence.TOMBSTONED),
+    RejectReason.NO_SIGNING_KEY: (lambda: Repo(1).write().frame(), Identity(frames.did(1), None, HERE, None)),
+    RejectReason.WRONG_HOST: (lambda: frames.identity(1, frames.did(1)), Identity(frames.did(1), key(1), THERE, None)),
+    RejectReason.BAD_SIGNATURE: (lambda: Repo(1).write().frame(), Identity(frames.did(1), key(2), HERE, None)),
+}
+"""What is refused, by its reason: an event, and what is said of its account."""
+
+
+@pytest.mark.parametrize("reason", PROVOKED)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_is_wrong_is_refused_by_its_reason_and_says_what_is_wrong(reason: RejectReason, is_known: bool) -> None:
+    office = Office()
+    event, office.documents[frames.did(1)] = PROVOKED[reason][0](), PROVOKED[reason][1]
+    if is_known:
+        office.identities.put(hash_did(frames.did(1)), KnownIdentity(key(99), HERE, NOW_US))
+    [candidate] = office.begin(event)
+    for _ in range(40):
+        office.work()
+        office.wait(1)
+    assert (candidate.verdict, bool(candidate.detail)) == (reason, True)
+    assert office.settled == [candidate]
+
+
 class TestSuspicion:
     """What does not fit what was known is held against what the directory says now."""
 
@@ -363,16 +398,10 @@ class TestWithoutIdentity:
         office.work()
         assert verdicts(arrived) == [None, True]
 
-    @pytest.mark.parametrize(
-        ("answer", "reason"),
-        [
-            (Absence.TOMBSTONED, RejectReason.TOMBSTONED),
-            (LookupFailure("no use", is_directory=False, is_final=True), RejectReason.UNUSABLE_IDENTITY),
-        ],
-    )
-    def test_what_is_final_is_refused_at_once(self, answer: LookupAnswer, reason: RejectReason) -> None:
+    @pytest.mark.parametrize("reason", [RejectReason.TOMBSTONED, RejectReason.UNUSABLE_IDENTITY])
+    def test_what_is_final_is_refused_at_once(self, reason: RejectReason) -> None:
         office, alice = Office(), Repo(1)
-        office.documents[alice.did] = answer
+        _, office.documents[alice.did] = PROVOKED[reason]
         assert office.verdict(alice.write().frame()) is reason
 
     def test_a_directory_that_is_down_refuses_nothing(self) -> None:
