@@ -78,6 +78,13 @@ class Tidied(MemoryAccounts):
         return True
 
 
+class Refusing(MemoryAccounts):
+    """On a disk that is full."""
+
+    def checkpoint(self, at_seq: int) -> None:
+        raise SqlError("disk full")
+
+
 class Counted(MemoryIdentities):
     """Notes what is asked of it."""
 
@@ -204,6 +211,16 @@ class TestEffects:
         )
         stand.do(Append(batch(0, 5)), Checkpoint((), 5))
         assert identities.calls == ["merge_step", f"checkpoint {NOW_US}"]
+        stand.sql.close()
+
+    def test_identities_are_durable_before_the_log_of_them_counts_as_read(self) -> None:
+        """Else one that was forgotten would be back after a failure in between."""
+        stand = Stand()
+        identities = Counted()
+        stand.interpreter = Interpreter(stand.ports, Credulous(), stand.log, Refusing(), identities, stand.registry)
+        with pytest.raises(SqlError):
+            stand.do(Checkpoint((), 5))
+        assert identities.calls == [f"checkpoint {NOW_US}"]
         stand.sql.close()
 
     def test_the_timer_and_the_log(self, stand: Stand) -> None:
