@@ -210,11 +210,11 @@ class Vetting:
         """The event against the identity of its account."""
         candidate.known = known
         if self._host.kind != "relay" and not self._is_host(known.pds):
-            self._suspect(candidate, known, RejectReason.WRONG_HOST, now_us)
+            self._suspect(candidate, RejectReason.WRONG_HOST, now_us)
         elif candidate.claim is None:
             self._pass(candidate)
         elif known.key is None:
-            self._suspect(candidate, known, RejectReason.NO_SIGNING_KEY, now_us)
+            self._suspect(candidate, RejectReason.NO_SIGNING_KEY, now_us)
         else:
             self._batch.candidates.append(candidate)
             self._batch.checks.append(
@@ -224,7 +224,7 @@ class Vetting:
     def _is_host(self, pds: str | None) -> bool:
         return pds is not None and same_origin(pds, self._origin, allow_local=self._allows_local)
 
-    def _suspect(self, candidate: Candidate, known: KnownIdentity, reason: RejectReason, now_us: int) -> None:
+    def _suspect(self, candidate: Candidate, reason: RejectReason, now_us: int) -> None:
         """What is known does not fit: ask once more, unless it was asked for after the event had arrived."""
         if candidate.asked_for:
             self._refuse(candidate, reason, "also by the identity as it is now")
@@ -239,8 +239,8 @@ class Vetting:
             present = self._identities.get(hash_did(candidate.message.did))
             if present is not None and present.key != check.key:
                 self._compare(candidate, present, now_us)
-            elif candidate.known is not None:
-                self._suspect(candidate, candidate.known, RejectReason.BAD_SIGNATURE, now_us)
+            else:
+                self._suspect(candidate, RejectReason.BAD_SIGNATURE, now_us)
 
     def _resolved(self, outcomes: Sequence[Outcome], now_us: int) -> None:
         for did, outcome in outcomes:
