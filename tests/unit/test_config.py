@@ -51,7 +51,7 @@ DEFAULTS: dict[str, str | int] = {
     "DEFAULT_REPLAY_HOURS": 72,
     "RETENTION_DAYS": 62,
     "UNSENT_BYTES": 512_000,
-    "BLIND_BYTES_PER_S": 1_000_000,
+    "BLIND_BYTES_PER_S": 4_000_000,
     "STUCK_S": 60,
     "SHARD_CLIENTS": 4_000,
     "REHEARSAL": "off",

@@ -48,7 +48,7 @@ class TestFuture:
 
     @pytest.mark.parametrize("cursor", [NOW_US + FUTURE_SKEW_US + 1, 2**53 - 1])
     def test_beyond_the_clock_and_the_last_number_is_refused(self, cursor: int) -> None:
-        assert resolved(cursor) == Start(None, future=True)
+        assert resolved(cursor) == Start(cursor, strict=True, future=True)
 
     def test_a_number_that_was_given_out_is_never_in_the_future(self) -> None:
         ahead = NOW_US + 1_200_000_000

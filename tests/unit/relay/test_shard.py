@@ -16,6 +16,7 @@ from edgerelay.archive.batch import BatchHead
 from edgerelay.relay.cursor import Start
 from edgerelay.relay.shard import (
     PART_BYTES,
+    SHARED_UNSENT_BYTES,
     CloseReader,
     History,
     Read,
@@ -29,7 +30,10 @@ from edgerelay.relay.shard import (
 
 S_US = 1_000_000
 NOW_US = 1_795_000_000 * S_US
-POLICY = ShardPolicy(ring_bytes=2_000_000, unsent_bytes=500_000, blind_bytes_per_s=1_000_000, stuck_s=60)
+POLICY = ShardPolicy(
+    ring_bytes=2_000_000, unsent_bytes=500_000, blind_bytes_per_s=1_000_000, stuck_s=60, shared_unsent_bytes=0
+)
+SHARED = POLICY._replace(shared_unsent_bytes=SHARED_UNSENT_BYTES)
 LIVE, ALL = Start(None), Start(1, strict=True)
 
 
@@ -299,9 +303,40 @@ class TestCursors:
 
     def test_a_future_cursor_is_refused(self) -> None:
         theatre = Theatre()
-        reader = theatre.join("a", Start(None, future=True))
+        theatre.publish(10)
+        reader = theatre.join("a", Start(12, strict=True, future=True))
         assert (reader.got, reader.closed, len(theatre.shard)) == (["FutureCursor"], "FutureCursor", 0)
         assert theatre.commands[0] == SendControl("a", "FutureCursor", "the cursor lies in the future", is_error=True)
+
+    @pytest.mark.parametrize("lost", [False, True], ids=["never fed", "lost"])
+    def test_without_a_feed_nobody_knows_what_the_future_is(self, lost: bool) -> None:
+        """Numbers may be ahead of our clock, and the shard may have been away when they were given out."""
+        theatre = Theatre()
+        if lost:
+            theatre.publish(1)
+            theatre.shard.feed_lost()
+        theatre.append(30)
+        cursors = {cursor: theatre.join(str(cursor), Start(cursor, strict=True, future=True)) for cursor in (20, 50)}
+        first = theatre.last_seq
+        cursors[first] = theatre.join("first", Start(first, strict=True, future=True))
+        theatre.pump()
+        assert [reader.got for reader in cursors.values()] == [[], [], []]
+        theatre.feed_head()
+        theatre.run()
+        theatre.publish(1)
+        assert [reader.closed for reader in cursors.values()] == ["", "FutureCursor", ""]
+        assert cursors[20].got == cursors[first].got == [first, first + 1]
+        assert cursors[50].got == ["FutureCursor"]
+
+    def test_a_doubt_ends_when_the_feed_tells(self) -> None:
+        theatre = Theatre()
+        theatre.append(30)
+        reader = theatre.join("a", Start(30, strict=True, future=True))
+        theatre.feed_head()
+        theatre.pump()
+        theatre.shard.feed_lost()
+        theatre.run()
+        assert (reader.got, reader.closed) == ([30], "")
 
     def test_an_outdated_cursor_is_told_before_anything_else(self) -> None:
         theatre = Theatre()
@@ -411,6 +446,22 @@ class TestPace:
         theatre.run()
         assert (slow.got, fast.got, theatre.shard.behind) == ([2, 3, 4], [2, 3, 4], 0)
 
+    @pytest.mark.parametrize(("count", "room_bytes"), [(1, 4_000_000), (2, 2_000_000), (8, 500_000), (100, 500_000)])
+    def test_a_few_readers_share_what_many_may_hold(self, count: int, room_bytes: int) -> None:
+        theatre = Theatre(SHARED)
+        theatre.publish(1)
+        readers = [theatre.join(str(index)) for index in range(count)]
+        readers[0].unsent_bytes = room_bytes
+        theatre.publish(1)
+        assert (theatre.shard.behind, readers[0].got) == (0, [2])
+        readers[0].unsent_bytes = room_bytes + 1
+        theatre.publish(1)
+        theatre.pump()
+        assert (theatre.shard.behind, readers[0].got) == (1, [2])
+        readers[0].unsent_bytes = room_bytes
+        theatre.pump()
+        assert (theatre.shard.behind, readers[0].got) == (0, [2, 3])
+
     def test_a_turn_is_bounded(self) -> None:
         theatre = Theatre()
         theatre.publish(*[1] * 10, frame_bytes=PART_BYTES // 2)
@@ -498,23 +549,54 @@ class TestPace:
 
 
 class TestBlind:
-    def test_where_the_runtime_tells_nothing_a_pace_is_kept(self) -> None:
-        theatre = Theatre(blind=True)
+    """The runtime does not tell what waits in a socket."""
+
+    POLICY = POLICY._replace(unsent_bytes=100_000)
+
+    def test_who_is_behind_is_paced(self) -> None:
+        theatre = Theatre(self.POLICY, blind=True)
         theatre.publish(*[1] * 4, frame_bytes=PART_BYTES)
         reader = theatre.join("a", ALL)
         theatre.pump()
         theatre.pump()
         assert reader.got == [1]
-        theatre.now_us += PART_BYTES - 1
+        theatre.now_us += PART_BYTES - 100_001
         theatre.pump()
         assert reader.got == [1]
         theatre.now_us += 1
         theatre.pump()
         assert reader.got == [1, 2]
 
+    def test_who_is_live_is_paced_too(self) -> None:
+        """Ten megabytes come at once: what may wait is bounded, and the rest is read at the pace."""
+        theatre = Theatre(self.POLICY._replace(ring_bytes=20_000_000), blind=True)
+        theatre.publish(1)
+        reader = theatre.join("a")
+        for _ in range(20):
+            theatre.publish(1, frame_bytes=500_000)
+        assert (reader.got, theatre.shard.behind) == ([2], 1)
+        for _ in range(19):
+            before = len(reader.got)
+            theatre.now_us += S_US // 2
+            theatre.pump()
+            assert len(reader.got) - before <= 1
+        assert (reader.got, theatre.shard.behind) == (list(range(2, 22)), 0)
+        theatre.publish(1, frame_bytes=500_000)
+        theatre.publish(1)
+        assert (reader.got[-1], theatre.shard.behind) == (21, 1), "it stays as full when it is live again"
+
+    def test_a_live_reader_within_the_pace_stays_live(self) -> None:
+        theatre = Theatre(self.POLICY, blind=True)
+        theatre.publish(1)
+        reader = theatre.join("a")
+        for _ in range(50):
+            theatre.publish(1, frame_bytes=50_000)
+            theatre.now_us += 50_000
+        assert (len(reader.got), theatre.shard.behind) == (50, 0)
+
     def test_nobody_is_called_stuck(self) -> None:
         """Frames are large and the pace is slow: a pause of more than a minute is ours."""
-        theatre = Theatre(POLICY._replace(blind_bytes_per_s=10_000), blind=True)
+        theatre = Theatre(self.POLICY._replace(blind_bytes_per_s=10_000), blind=True)
         theatre.publish(1, 1, frame_bytes=5_000_000)
         reader = theatre.join("a", ALL)
         theatre.pump()
@@ -526,7 +608,7 @@ class TestBlind:
         assert reader.got == [1, 2]
 
     def test_a_clock_that_steps_back_delays_nobody(self) -> None:
-        theatre = Theatre(blind=True)
+        theatre = Theatre(self.POLICY, blind=True)
         theatre.publish(1, 1, frame_bytes=PART_BYTES)
         reader = theatre.join("a", ALL)
         theatre.pump()

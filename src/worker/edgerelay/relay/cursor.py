@@ -41,7 +41,7 @@ class Start(NamedTuple):
     """The cursor is a time of ours: events missing between it and the oldest kept one are worth telling."""
 
     future: bool = False
-    """The cursor lies in the future: refuse it."""
+    """The cursor lies in the future: refuse it, if the newest number is really known."""
 
 
 def resolve_cursor(cursor: int | None, window: Window, *, last_seq: int, now_us: int) -> Start:
@@ -49,7 +49,7 @@ def resolve_cursor(cursor: int | None, window: Window, *, last_seq: int, now_us:
     if cursor is None:
         return Start(None)
     if cursor > last_seq and cursor > now_us + FUTURE_SKEW_US:
-        return Start(None, future=True)
+        return Start(cursor, strict=True, future=True)
     if cursor < MIN_TIME_SEQ:
         return Start(max(0, now_us - window.default_us), outdated=cursor != 0)
     oldest = now_us - window.retention_us

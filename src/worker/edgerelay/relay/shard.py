@@ -8,9 +8,11 @@ from its cursor on reaches it exactly once, whichever way it comes.
 Rules:
 1. The head is the last number of the newest batch of the feed. A batch whose `prev_seq` is not the head proves a gap:
    every live reader falls behind at the head, and reads what is missing.
-2. A reader whose socket holds too much unsent falls behind before the batch that it would not take.
+2. A reader whose socket holds too much unsent falls behind before the batch that it would not take. Where the runtime
+   does not tell what a socket holds, it is paced instead (`pace`).
 3. A reader that lies beyond the head waits for the batch that reaches its cursor.
-4. A reader that joins the live stream while there is no feed begins with whatever the next feed begins with.
+4. A reader that joins the live stream while there is no feed begins with whatever the next feed begins with. One whose
+   cursor seems to lie in the future waits for the feed: only that tells what the newest number is.
 5. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
 6. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
    memory until its peer goes away.
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from edgerelay.relay.cursor import Start
+from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
 
 __all__ = [
@@ -45,6 +48,10 @@ _US: Final = 1_000_000
 PART_BYTES: Final = 256_000
 """Bytes handed to one reader in its turn, so that a fast reader does not starve the others."""
 
+SHARED_UNSENT_BYTES: Final = 4_000_000
+"""Bytes that may wait in all sockets together, however few they are: one that takes everything at full speed has some
+batches on its way, of `BATCH_BYTES` each, and to call it behind at each of them costs two reads for one."""
+
 B = TypeVar("B", bound=HasHead)
 
 
@@ -55,6 +62,7 @@ class ShardPolicy(NamedTuple):
     unsent_bytes: int
     blind_bytes_per_s: int
     stuck_s: int
+    shared_unsent_bytes: int = SHARED_UNSENT_BYTES
 
 
 class SendLive(NamedTuple, Generic[B]):
@@ -115,11 +123,11 @@ class _Reader(Generic[B]):
     cursor: int
     tell_missing: bool
     progress_us: int
+    pace: BlindPace
+    is_doubtful: bool = False
     batch: B | None = None
     reading: bool = False
     unsent_bytes: int = 0
-    sent_us: int = 0
-    blind_pause_us: int = 0
 
 
 class Shard(Generic[B]):
@@ -130,8 +138,8 @@ class Shard(Generic[B]):
         self._policy = policy
         self._unsent = unsent
         self.ring: Ring[B] = Ring(policy.ring_bytes)
-        self._live: dict[str, None] = {}
-        self._unfed: dict[str, None] = {}
+        self._live: dict[str, BlindPace] = {}
+        self._unfed: dict[str, BlindPace] = {}
         self._behind: dict[str, _Reader[B]] = {}
         self._is_fed = False
         self.head: int | None = None
@@ -148,20 +156,22 @@ class Shard(Generic[B]):
 
     def join(self, reader: str, start: Start, now_us: int) -> list[ShardCommand[B]]:
         """A socket was accepted."""
-        if start.future:
-            return _refuse(reader, "FutureCursor", "the cursor lies in the future")
+        if start.future and self._is_fed:
+            return _refuse_future(reader)
         commands: list[ShardCommand[B]] = []
         if start.outdated:
             commands.append(_outdated(reader))
+        pace = self._new_pace()
         if start.cursor is None:
-            (self._live if self._is_fed else self._unfed)[reader] = None
+            (self._live if self._is_fed else self._unfed)[reader] = pace
         else:
-            self._behind[reader] = _Reader(reader, start.cursor, start.strict, now_us)
+            behind = _Reader[B](reader, start.cursor, start.strict, now_us, pace, is_doubtful=start.future)
+            self._behind[reader] = behind
         return commands
 
     def resume(self, reader: str) -> None:
         """A socket outlived our memory: the reader was live when the shard fell asleep."""
-        self._live[reader] = None
+        self._live[reader] = self._new_pace()
 
     def left(self, reader: str) -> None:
         """A socket is gone."""
@@ -194,7 +204,7 @@ class Shard(Generic[B]):
         self._fed()
         self.ring.append(batch)
         self.head = head.last_seq
-        takers = self._takers(head.first_seq, now_us)
+        takers = self._takers(batch, now_us)
         commands = self._catch(batch, now_us)
         return [SendLive(batch, takers), *commands] if takers else commands
 
@@ -221,8 +231,9 @@ class Shard(Generic[B]):
     def pump(self, now_us: int) -> list[ShardCommand[B]]:
         """Give every reader that is behind its turn."""
         commands: list[ShardCommand[B]] = []
+        room_bytes = self._room_bytes()
         for reader in list(self._behind.values()):
-            if self._has_room(reader, now_us):
+            if self._has_room(reader, now_us, room_bytes):
                 commands.extend(self._next(reader, now_us))
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
@@ -237,44 +248,55 @@ class Shard(Generic[B]):
 
     def _fall_behind(self, now_us: int) -> None:
         assert self.head is not None
-        for reader in self._live:
-            self._behind[reader] = _Reader(reader, self.head + 1, True, now_us)
+        for reader, pace in self._live.items():
+            self._behind[reader] = _Reader(reader, self.head + 1, True, now_us, pace)
         self._live.clear()
 
     def _catch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
         """Readers beyond the former head: this batch may be the one that they wait for."""
         commands: list[ShardCommand[B]] = []
         for reader in list(self._behind.values()):
-            if batch.head.prev_seq < reader.cursor <= batch.head.last_seq and self._has_room(reader, now_us):
+            is_due = batch.head.prev_seq < reader.cursor <= batch.head.last_seq
+            if is_due and self._has_room(reader, now_us, self._room_bytes()):
                 commands.extend(self._next(reader, now_us))
         return commands
 
-    def _takers(self, first_seq: int, now_us: int) -> tuple[str, ...]:
+    def _takers(self, batch: B, now_us: int) -> tuple[str, ...]:
         """The live readers whose sockets have room; the others fall behind."""
-        full = []
-        for reader in self._live:
+        room_bytes = self._room_bytes()
+        for reader, pace in list(self._live.items()):
             unsent = self._unsent(reader)
-            if unsent is not None and unsent > self._policy.unsent_bytes:
-                full.append(reader)
-        for reader in full:
-            del self._live[reader]
-            self._behind[reader] = _Reader(reader, first_seq, True, now_us)
+            waiting_bytes = pace.waiting_bytes(now_us) if unsent is None else unsent
+            if waiting_bytes > room_bytes:
+                del self._live[reader]
+                self._behind[reader] = _Reader(reader, batch.head.first_seq, True, now_us, pace)
+            elif unsent is None:
+                pace.sent(batch.size_bytes, now_us)
         return tuple(self._live)
 
-    def _has_room(self, reader: _Reader[B], now_us: int) -> bool:
+    def _room_bytes(self) -> int:
+        """What may wait in one socket before it gets nothing more."""
+        return max(self._policy.unsent_bytes, self._policy.shared_unsent_bytes // max(1, len(self)))
+
+    def _has_room(self, reader: _Reader[B], now_us: int, room_bytes: int) -> bool:
         unsent = self._unsent(reader.id)
         if unsent is None:
             reader.progress_us = now_us  # nobody can tell
-            return not 0 <= now_us - reader.sent_us < reader.blind_pause_us
-        if unsent < reader.unsent_bytes or unsent <= self._policy.unsent_bytes or now_us < reader.progress_us:
+            return reader.pace.waiting_bytes(now_us) <= room_bytes
+        if unsent < reader.unsent_bytes or unsent <= room_bytes or now_us < reader.progress_us:
             reader.progress_us = now_us
         reader.unsent_bytes = unsent
-        return unsent <= self._policy.unsent_bytes
+        return unsent <= room_bytes
 
     def _next(self, reader: _Reader[B], now_us: int) -> list[ShardCommand[B]]:
         """One turn of a reader that is behind and has room."""
         if reader.reading:
             return []
+        if reader.is_doubtful and self._is_fed:
+            if self.head is not None and reader.cursor > self.head:
+                self.left(reader.id)
+                return _refuse_future(reader.id)
+            reader.is_doubtful = False
         batch = reader.batch or self.ring.find(reader.cursor)
         if batch is not None:
             return [self._part(reader, batch, now_us)]
@@ -296,8 +318,7 @@ class Shard(Generic[B]):
         reader.cursor = head.last_seq + 1 if done else head.seqs[end]
         reader.batch = None if done else batch
         reader.unsent_bytes += size_bytes
-        reader.sent_us = now_us
-        reader.blind_pause_us = size_bytes * _US // self._policy.blind_bytes_per_s
+        reader.pace.sent(size_bytes, now_us)
         reader.tell_missing = True
         if self.head is not None and reader.cursor == self.head + 1:
             self._go_live(reader)
@@ -305,12 +326,19 @@ class Shard(Generic[B]):
 
     def _go_live(self, reader: _Reader[B]) -> None:
         del self._behind[reader.id]
-        self._live[reader.id] = None
+        self._live[reader.id] = reader.pace
+
+    def _new_pace(self) -> BlindPace:
+        return BlindPace(self._policy.blind_bytes_per_s)
 
 
 def _outdated(reader: str) -> SendControl:
     message = "the cursor is older than what is kept; the stream starts at the oldest event"
     return SendControl(reader, "OutdatedCursor", message, is_error=False)
+
+
+def _refuse_future(reader: str) -> list[ShardCommand[B]]:
+    return _refuse(reader, "FutureCursor", "the cursor lies in the future")
 
 
 def _refuse(reader: str, error: str, message: str) -> list[ShardCommand[B]]:
