@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 from hashlib import sha256
@@ -52,12 +53,14 @@ def fuzz(name: str, folder: Path, *, seconds: int, seed: int = 0) -> Outcome:
     corpus.mkdir(parents=True, exist_ok=True)
     for data in TARGETS[name].seeds():
         (corpus / sha256(data).hexdigest()[:16]).write_bytes(data)
+    # A process is born with the peak of its parent, which the fuzzer takes for its own.
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     arguments = [
         f"-max_total_time={seconds}",
         f"-seed={seed}",
         f"-max_len={MAX_INPUT_BYTES}",
         f"-timeout={INPUT_TIMEOUT_S}",
-        f"-rss_limit_mb={MEMORY_MB}",
+        f"-rss_limit_mb={peak_mb + MEMORY_MB}",
         f"-artifact_prefix={folder / name}/",
     ]
     finished = subprocess.run(
