@@ -8,10 +8,10 @@ from edgerelay.atproto.frames import ErrorFrame
 from edgerelay.atproto.messages import Info
 from edgerelay.config import Settings
 from edgerelay.relay.host import Host
-from edgerelay.relay.intake import Intake, Refused, ResetProven
+from edgerelay.relay.intake import Intake, ResetProven
 from edgerelay.relay.position import Position, PositionRow
 from edgerelay.relay.reject import RejectReason
-from edgerelay.relay.rejections import Example
+from edgerelay.relay.rejections import Example, Refused
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import Upstream, UpstreamPolicy, UpstreamState
 from tests.oracle import frames
@@ -45,7 +45,7 @@ class TestCatch:
         size_bytes = len(identity(4)) + sum(map(len, some))
         assert (counts.frames, counts.bytes, counts.repeats, counts.infos, counts.sockets) == (6, size_bytes, 1, 1, 1)
         assert made.rejects.total == 2
-        latest = Example(NOW_US + 5, "4 after 7", "#identity", 4, DID)
+        latest = Example(NOW_US + 5, Refused(RejectReason.SEQ_ORDER, "4 after 7", "#identity", 4, DID))
         assert made.rejects.latest(RejectReason.SEQ_ORDER) == [latest]
         assert made.rejects.frame(RejectReason.SEQ_ORDER) == identity(4)
         assert made.upstream.wake_us() == NOW_US + 5 + 120_000_000
@@ -87,13 +87,6 @@ def test_a_host_that_began_anew_is_read_from_its_beginning() -> None:
     made.restart()
     assert (made.cursor, made.counts.resets, made.position.epoch) == (0, 1, 1)
     assert [each.epoch for each in made.catch([identity(1)], NOW_US).candidates] == [1]
-
-
-def test_a_refusal_is_counted_and_the_latest_is_kept() -> None:
-    made = host()
-    made.refuse(Refused(RejectReason.STALE_REV, "old", "#commit", 7, DID, "rev"), b"frame", NOW_US)
-    assert dict(made.rejects)[RejectReason.STALE_REV] == 1
-    assert made.rejects.latest(RejectReason.STALE_REV) == [Example(NOW_US, "old", "#commit", 7, DID, "rev")]
 
 
 class TestOf:

@@ -17,12 +17,12 @@ from edgerelay.relay.intake import (
     Arrival,
     Candidate,
     Intake,
-    Refused,
     Repeat,
     ResetProven,
 )
 from edgerelay.relay.position import Position, PositionRow, Seen
 from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.rejections import Refused
 from tests import vectors
 from tests.oracle import frames
 from tests.playbook import exact

@@ -49,7 +49,7 @@ from edgerelay.relay.events import (
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import PositionRow
 from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
-from edgerelay.relay.rejections import Example
+from edgerelay.relay.rejections import Example, Refused
 from edgerelay.relay.relay import SKEW_RECHECK_US, STORAGE_RETRY_US, Relay
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import NOT_IMPLEMENTED_PAUSE_S, PauseReason, UpstreamState
@@ -419,7 +419,9 @@ class TestReasons:
         stage.waiting[0].detail = "not signed by the account"
         stage.verify(verdict=RejectReason.BAD_SIGNATURE)
         [example] = stage.relay.host.rejects.latest(RejectReason.BAD_SIGNATURE)
-        assert example == Example(NOW_US, "not signed by the account", "#commit", 7, ALICE, frames.tid(1))
+        detail = "not signed by the account"
+        refused = Refused(RejectReason.BAD_SIGNATURE, detail, "#commit", 7, ALICE, frames.tid(1))
+        assert example == Example(NOW_US, refused)
         assert stage.relay.host.rejects.frame(RejectReason.BAD_SIGNATURE) == commit(7, 1)
 
 

@@ -12,9 +12,9 @@ from edgerelay.atproto.frames import ErrorFrame
 from edgerelay.atproto.messages import Info
 from edgerelay.atproto.origin import origin_of_host_url
 from edgerelay.config import Settings
-from edgerelay.relay.intake import Candidate, Intake, Refused, Repeat, ResetProven
+from edgerelay.relay.intake import Candidate, Intake, Repeat, ResetProven
 from edgerelay.relay.position import Position
-from edgerelay.relay.rejections import Example, Rejections
+from edgerelay.relay.rejections import Refused, Rejections
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import Upstream, UpstreamPolicy
 
@@ -120,7 +120,7 @@ class Host:
                 case Repeat():
                     self.counts.repeats += 1
                 case Refused():
-                    self.refuse(arrival, raw, now_us)
+                    self.rejects.add(arrival, raw, now_us)
                     catch.refused.append(arrival)
                 case Info():
                     self.counts.infos += 1
@@ -128,11 +128,6 @@ class Host:
                 case _:
                     return catch._replace(ended=arrival)
         return catch
-
-    def refuse(self, refused: Refused, raw: bytes, now_us: int) -> None:
-        """Count an event that is not passed on."""
-        reason, detail, kind, seq, did, rev = refused
-        self.rejects.add(reason, Example(now_us, detail, kind, seq, did, rev), raw)
 
     def restart(self) -> None:
         """The host's numbers began anew."""

@@ -1,7 +1,7 @@
 """Identities: what the relay remembers of each account's DID document, as a value, and the port of the store of them.
 
 An identity that was looked up is kept so that it need not be looked up again: losing one costs a look-up, keeping one
-too long costs trust. Looking them up is the resolver's business, what follows from them is decided in `verify`, and
+too long costs trust. Looking them up is the resolver's business, what follows from them is decided in `vetting`, and
 where they are stored is `runtime`'s.
 
 Spec: atproto identity guide, "Caching"; sync, "Identity Events" (`#identity` asks for a document to be read again).

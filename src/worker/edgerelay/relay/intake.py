@@ -34,9 +34,10 @@ from edgerelay.atproto.timestamp import time_us
 from edgerelay.relay.identities import KnownIdentity
 from edgerelay.relay.position import Position, Seen
 from edgerelay.relay.reject import FRAME_REASONS, MESSAGE_REASONS, RejectReason
+from edgerelay.relay.rejections import Refused
 from edgerelay.relay.verify import Claim
 
-__all__ = ["MAX_RELAYED_BYTES", "Arrival", "Candidate", "Intake", "Refused", "Repeat", "ResetProven"]
+__all__ = ["MAX_RELAYED_BYTES", "Arrival", "Candidate", "Intake", "Repeat", "ResetProven"]
 
 
 MAX_RELAYED_BYTES: Final = MAX_FRAME_BYTES - MAX_GROWTH_BYTES
@@ -108,19 +109,8 @@ class Candidate:
 
     @property
     def size_bytes(self) -> int:
-        """What the event holds in memory while it waits."""
+        """Bytes of the frame; in memory an event that waits takes more than twice as many."""
         return len(self.frame.raw)
-
-
-class Refused(NamedTuple):
-    """A frame that is dropped and counted; what could not be read of it is empty."""
-
-    reason: RejectReason
-    detail: str
-    kind: str = ""
-    seq: int = 0
-    did: str = ""
-    rev: str = ""
 
 
 class Repeat(NamedTuple):

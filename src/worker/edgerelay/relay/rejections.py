@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from edgerelay.relay.reject import RejectReason
 
-__all__ = ["FRAME_HEAD_BYTES", "LATEST", "Example", "Rejections"]
+__all__ = ["FRAME_HEAD_BYTES", "LATEST", "Example", "Refused", "Rejections"]
 
 LATEST: Final = 5
 """Examples of each reason: enough to see whether one account or many are meant."""
@@ -21,12 +21,10 @@ FRAME_HEAD_BYTES: Final = 8_192
 """Bytes kept of the newest refused frame of each reason: nearly all frames whole, and 250 KB over all reasons."""
 
 
-class Example(NamedTuple):
-    """One refused event; fields that could not be read are empty."""
+class Refused(NamedTuple):
+    """A frame that is dropped and counted; what could not be read of it is empty."""
 
-    time_us: int
-    """Our clock when it was refused."""
-
+    reason: RejectReason
     detail: str
     """What is wrong, without any content of the event."""
 
@@ -38,6 +36,15 @@ class Example(NamedTuple):
     rev: str = ""
 
 
+class Example(NamedTuple):
+    """One of the latest."""
+
+    time_us: int
+    """Our clock when it was refused."""
+
+    refused: Refused
+
+
 class Rejections:
     """The refused events of one host."""
 
@@ -46,11 +53,12 @@ class Rejections:
         self._latest: dict[RejectReason, deque[Example]] = {}
         self._frames: dict[RejectReason, bytes] = {}
 
-    def add(self, reason: RejectReason, example: Example, frame: bytes = b"") -> None:
-        """Count one event, and keep it as the newest example."""
+    def add(self, refused: Refused, raw: bytes, now_us: int) -> None:
+        """Count a frame, and keep it as the newest example."""
+        reason = refused.reason
         self._counts[reason] += 1
-        self._latest.setdefault(reason, deque(maxlen=LATEST)).append(example)
-        self._frames[reason] = frame[:FRAME_HEAD_BYTES]
+        self._latest.setdefault(reason, deque(maxlen=LATEST)).append(Example(now_us, refused))
+        self._frames[reason] = raw[:FRAME_HEAD_BYTES]
 
     def __iter__(self) -> Iterator[tuple[RejectReason, int]]:
         return iter(self._counts.items())

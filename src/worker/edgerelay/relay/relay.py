@@ -52,9 +52,10 @@ from edgerelay.relay.events import (
 from edgerelay.relay.feed import Feed
 from edgerelay.relay.host import Host
 from edgerelay.relay.inflight import InFlight
-from edgerelay.relay.intake import Candidate, Refused, ResetProven
+from edgerelay.relay.intake import Candidate, ResetProven
 from edgerelay.relay.ledger import AskHost, Ledger
 from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.rejections import Refused
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.ring import Ring
 from edgerelay.relay.sequencer import BEHIND_ALERT_US
@@ -292,7 +293,7 @@ class Relay:
             self._flush(now_us, commands)
 
     def _refuse(self, refused: Refused, raw: bytes, now_us: int, commands: list[Command]) -> None:
-        self.host.refuse(refused, raw, now_us)
+        self.host.rejects.add(refused, raw, now_us)
         commands.append(_refusal_line(refused))
 
     def _status_told(

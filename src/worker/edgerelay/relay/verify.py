@@ -3,7 +3,7 @@
     arrival     rev is news, and not in the future                   `check_rev`
     blocks      CAR, commit object, records, tree, inversion          `examine`
     identity    key, host, signature                                  `vetting`, which has to wait for answers
-    its turn    account active, rev newer, chain continuous           `relay`, `judge`
+    its turn    account active, rev newer, chain continuous           `ledger`, `judge`
 
 The first failure counts. Nothing here waits, stores or counts: every function takes what is known and says what
 follows. docs/validation.md has the same list for readers, with what each reason means.

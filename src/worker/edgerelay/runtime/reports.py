@@ -59,8 +59,9 @@ def _reason(node: Node, reason: RejectReason, count: int, *, with_frames: bool) 
 
 
 def _example(example: Example) -> dict[str, object]:
-    fields = example._asdict()
-    return {"time": datetime_text(fields.pop("time_us")), **fields}
+    _, detail, kind, seq, did, rev = example.refused
+    time = datetime_text(example.time_us)
+    return {"time": time, "detail": detail, "kind": kind, "seq": seq, "did": did, "rev": rev}
 
 
 def _account(node: Node, did: str) -> dict[str, object]:
