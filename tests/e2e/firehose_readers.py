@@ -11,6 +11,7 @@ import base64
 import hashlib
 import io
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -165,16 +166,24 @@ class Reader:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._paths: set[str] = set()
+        self._newest_seq = 0
         self._ended: str | None = None
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def wait_for(self, path: str, limit_s: float) -> None:
         """Return when an operation on `path` has been read."""
+        self._wait_until(lambda: path in self._paths, path, limit_s)
+
+    def wait_for_seq(self, seq: int, limit_s: float) -> None:
+        """Return when the event of this number, or a later one, has been read."""
+        self._wait_until(lambda: self._newest_seq >= seq, f"number {seq}", limit_s)
+
+    def _wait_until(self, is_there: Callable[[], bool], what: str, limit_s: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: path in self._paths or self._ended is not None, limit_s)
-            if path not in self._paths:
+            self._changed.wait_for(lambda: is_there() or self._ended is not None, limit_s)
+            if not is_there():
                 state = self._ended or f"it reads on, {len(self._paths)} paths so far"
-                raise AssertionError(f"{type(self).__name__} did not see {path} within {limit_s} s: {state}")
+                raise AssertionError(f"{type(self).__name__} did not see {what} within {limit_s} s: {state}")
 
     def __enter__(self) -> Self:
         return self
@@ -193,13 +202,14 @@ class Reader:
             self._ended = reason
             self._changed.notify_all()
 
-    def _saw(self, paths: list[str]) -> None:
+    def _saw(self, seq: int, paths: list[str]) -> None:
         with self._changed:
             self._paths.update(paths)
+            self._newest_seq = max(self._newest_seq, seq)
             self._changed.notify_all()
 
     def _read(self) -> str:
-        """Read until the end, report paths to `_saw`, and return why it ended."""
+        """Read until the end, report what was read to `_saw`, and return why it ended."""
         raise NotImplementedError
 
     def _close(self) -> None:
@@ -222,6 +232,10 @@ class FrameReader(Reader):
         self._socket = self._open.enter_context(connect(url, max_size=FRAME_LIMIT_BYTES, compression=None))
         self._thread.start()
 
+    def wait_for_frames(self, count: int, limit_s: float) -> None:
+        """Return when so many frames have been read."""
+        self._wait_until(lambda: len(self.frames) >= count, f"{count} frames", limit_s)
+
     def _read(self) -> str:
         try:
             while True:
@@ -229,7 +243,7 @@ class FrameReader(Reader):
                 assert isinstance(message, bytes), f"a text frame: {message!r}"
                 frame = Frame.decode(message)
                 self.frames.append(frame)
-                self._saw(frame.paths)
+                self._saw(frame.seq, frame.paths)
         except ConnectionClosed as closed:
             return str(closed)
 
@@ -275,7 +289,7 @@ class PythonReader(Reader):
             case _:
                 raise AssertionError(f"the client delivered {parsed!r}")
         self.events.append((message.type, parsed.seq, did, parsed.time, *rest))
-        self._saw([op.path for op in getattr(parsed, "ops", [])])
+        self._saw(parsed.seq, [op.path for op in getattr(parsed, "ops", [])])
 
     def _close(self) -> None:
         self._client.stop()
@@ -300,9 +314,11 @@ class SyncReader(Reader):
         while (line := self._process.read()) is not None:
             if "error" in line:
                 self.errors.append(line)
+                paths = []
             else:
                 self.events.append(line)
-                self._saw([f"{line['collection']}/{line['rkey']}"] if "rkey" in line else [])
+                paths = [f"{line['collection']}/{line['rkey']}"] if "rkey" in line else []
+            self._saw(line.get("seq", 0), paths)
         return f"the process ended: {self._process.errors()}"
 
     def _close(self) -> None:
