@@ -25,9 +25,10 @@ from edgerelay.cloudflare.resolutions import ResolverClient
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.signatures import make_checker
 from edgerelay.cloudflare.sql import DurableSql
+from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.upstream import UpstreamSockets
-from edgerelay.cloudflare.vetting import Identities, Signatures, Tasks
+from edgerelay.cloudflare.vetting import Identities, Signatures
 from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.relay.events import Event, ShardAsked, TimePassed
 from edgerelay.relay.vetting import LookupsDue, VettingEvent
@@ -71,7 +72,7 @@ class RelayState(DurableObject):
         tasks = Tasks(self._broken)
         ports = Ports(
             upstream=UpstreamSockets(
-                self._settings, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
+                self._settings, tasks, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
             ),
             shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, buffers, self._deliver),
             signatures=Signatures(make_checker(), tasks, self._deliver),

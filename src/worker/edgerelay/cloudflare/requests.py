@@ -1,4 +1,4 @@
-"""Requests and responses between the platform and `api`."""
+"""Requests and responses of the platform, as values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers import Response as PlatformResponse
 
 from edgerelay.api.message import Request, Response
 
-__all__ = ["to_request", "to_response"]
+__all__ = ["read_header", "to_request", "to_response"]
 
 
 def to_request(request: Any, *, from_worker: bool = False) -> Request:
@@ -27,3 +27,9 @@ def to_response(response: Response) -> Any:
     """An answer as the platform wants it."""
     body = to_js(response.body) if response.body else None
     return PlatformResponse(body, status=response.status, headers=dict(response.headers))
+
+
+def read_header(answer: Any, name: str) -> str:
+    """A header of what somebody else answered; empty if it is not there."""
+    value = answer.headers.get(name)
+    return value if isinstance(value, str) else ""

@@ -13,6 +13,7 @@ from pyodide.ffi import JsException, to_js
 from workers import WorkerEntrypoint
 
 from edgerelay.atproto.lookup import PATIENCE_S
+from edgerelay.cloudflare.requests import read_header
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.runtime import resolver
 from edgerelay.runtime.fetcher import (
@@ -64,7 +65,7 @@ class PlatformFetcher:
         except (JsException, OSError) as error:
             is_timeout = getattr(error, "name", "") == _TIMEOUT
             raise FetchError("timeout" if is_timeout else f"network: {error}"[:_PROBLEM_CHARS]) from None
-        retry_after_s = parse_retry_after(_header(answer, "retry-after"), _header(answer, "date"))
+        retry_after_s = parse_retry_after(read_header(answer, "retry-after"), read_header(answer, "date"))
         return Fetched(int(answer.status), body, retry_after_s)
 
 
@@ -79,8 +80,3 @@ async def _read(stream: Any) -> bytes:
         body += chunk.value.to_bytes()
     await reader.cancel()
     return body[:MAX_BODY_BYTES]
-
-
-def _header(answer: Any, name: str) -> str:
-    value = answer.headers.get(name)
-    return value if isinstance(value, str) else ""

@@ -7,8 +7,8 @@ with every batch. A reader that is behind keeps a timer, so that a shard never f
 
 from __future__ import annotations
 
-import asyncio
 import json
+import traceback
 import uuid
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -28,6 +28,7 @@ from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
+from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.relay.cursor import Window, resolve_cursor
 from edgerelay.relay.shard import (
     CloseReader,
@@ -77,7 +78,7 @@ class SubscriberShard(DurableObject):
         self._clock = make_clock(settings)
         self._log = JsonLog("shard", settings.log_level)
         self._sockets: dict[str, Any] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._broken)
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._shard: Shard[Buffered] = Shard(policy, self._unsent)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
@@ -135,7 +136,7 @@ class SubscriberShard(DurableObject):
         """Ask for the feed, and again until it comes."""
         self._stop_asking()
         if self._sockets and not self._has_feed():
-            self._spawn(self._ask_for_feed())
+            self._tasks.spawn(self._ask_for_feed())
             self._ask_timer = js.setTimeout(self._ask_proxy, ASK_MS)
 
     def _stop_asking(self) -> None:
@@ -247,6 +248,11 @@ class SubscriberShard(DurableObject):
         self._carry_out(self._shard.answer(reader, _history(answer)))
         self._pace()
 
+    def _broken(self, error: BaseException) -> None:
+        """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
+        self._log.write("error", "task_failed", {"trace": "".join(traceback.format_exception(error))})
+        self.ctx.abort("a task failed")
+
     # --- effects --------------------------------------------------------------------------------------------------
 
     def _carry_out(self, commands: list[ShardCommand[Buffered]]) -> None:
@@ -261,7 +267,7 @@ class SubscriberShard(DurableObject):
                     frame = encode_error(name, message) if is_error else encode_info(name, message)
                     self._send(reader, [to_js(frame)])
                 case Read(reader, cursor):
-                    self._spawn(self._read(reader, cursor))
+                    self._tasks.spawn(self._read(reader, cursor))
                 case CloseReader(reader, reason):
                     self._log.write("info", "reader_closed", {"reader": reader, "reason": reason})
                     _close(self._sockets.pop(reader, None), _POLICY_VIOLATION, reason)
@@ -276,11 +282,6 @@ class SubscriberShard(DurableObject):
                 send(frame)
         except JsException:
             self._forget(reader)
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _is_feed(raw: Any, socket: Any) -> bool:

@@ -6,8 +6,8 @@ found out before the socket is read, so that they are known when the first frame
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import js
@@ -15,6 +15,8 @@ from pyodide.ffi import JsException, create_proxy, to_js
 
 from edgerelay.atproto.origin import origin_of_host_url
 from edgerelay.atproto.timestamp import http_date_us
+from edgerelay.cloudflare.requests import read_header
+from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.config import Settings
 from edgerelay.relay.events import (
     Event,
@@ -24,18 +26,13 @@ from edgerelay.relay.events import (
     UpstreamFailed,
     UpstreamOpened,
 )
-from edgerelay.runtime.fetcher import USER_AGENT
+from edgerelay.runtime.fetcher import USER_AGENT, parse_retry_after
 
 __all__ = ["UpstreamSockets"]
 
 ASIDE_TIMEOUT_MS: Final = 5_000
 """Milliseconds for a question that the subscription can do without: the host's kind, or its clock."""
 
-_SWITCHING: Final = 101
-_CLIENT_ERROR: Final = 400
-_TOO_MANY: Final = 429
-_SERVER_ERROR: Final = 500
-_NOT_IMPLEMENTED: Final = 501
 _STREAM: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 
 
@@ -45,6 +42,7 @@ class UpstreamSockets:
     def __init__(
         self,
         settings: Settings,
+        tasks: Tasks,
         deliver: Callable[[Event], None],
         next_flush_us: Callable[[], int],
         clock: Callable[[], int],
@@ -53,11 +51,11 @@ class UpstreamSockets:
         self._kind = "" if settings.upstream_kind == "auto" else settings.upstream_kind
         self._batch_bytes = settings.batch_bytes
         self._flush_ms = settings.flush_ms
+        self._tasks = tasks
         self._deliver = deliver
         self._next_flush_us = next_flush_us
         self._clock = clock
         self._opening: dict[int, Any] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._connection = 0
         self._socket: Any = None
         self._frames: list[bytes] = []
@@ -73,9 +71,7 @@ class UpstreamSockets:
     def open(self, connection: int, cursor: int | None) -> None:
         """Begin to open a socket."""
         self._opening[connection] = controller = js.AbortController.new()
-        task = asyncio.ensure_future(self._open(connection, cursor, controller.signal))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._open(connection, cursor, controller.signal))
 
     def close(self, connection: int) -> None:
         """Close a socket, or stop opening it. Frames that wait are dropped: they will be read again."""
@@ -95,7 +91,7 @@ class UpstreamSockets:
             aside_us = await self._ask_kind()
             answer = await self._fetch(_STREAM + query, {"upgrade": "websocket"}, signal)
             socket = getattr(answer, "webSocket", None)
-            if int(answer.status) != _SWITCHING or not socket:
+            if int(answer.status) != HTTPStatus.SWITCHING_PROTOCOLS or not socket:
                 self._refused(connection, answer)
                 return
             host_us = _date_us(answer) or aside_us or await self._ask_clock()
@@ -112,10 +108,9 @@ class UpstreamSockets:
             self._listen()
 
     def _refused(self, connection: int, answer: Any) -> None:
-        retry_after = answer.headers.get("retry-after")
-        seconds = int(retry_after) if isinstance(retry_after, str) and retry_after.isdigit() else 0
         status = int(answer.status)
-        self._deliver(UpstreamFailed(connection, f"HTTP {status} instead of an upgrade", status, min(seconds, 86_400)))
+        retry_after_s = parse_retry_after(read_header(answer, "retry-after"), read_header(answer, "date"))
+        self._deliver(UpstreamFailed(connection, f"HTTP {status} instead of an upgrade", status, retry_after_s))
 
     async def _fetch(self, path: str, headers: dict[str, str], signal: Any) -> Any:
         options = {"headers": {"user-agent": USER_AGENT, **headers}, "signal": signal, "redirect": "manual"}
@@ -137,7 +132,7 @@ class UpstreamSockets:
         status = int(answer.status)
         if answer.ok:
             self._kind = "pds"
-        elif status == _NOT_IMPLEMENTED or (_CLIENT_ERROR <= status < _SERVER_ERROR and status != _TOO_MANY):
+        elif status == HTTPStatus.NOT_IMPLEMENTED or _is_refused_for_good(status):
             self._kind = "relay"  # any other answer says how the host feels, not what it is
         return _date_us(answer)
 
@@ -204,6 +199,10 @@ class UpstreamSockets:
             self._deliver(UpstreamClosed(self._connection, problem[:200]))
 
 
+def _is_refused_for_good(status: int) -> bool:
+    is_ours = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_ours and status != HTTPStatus.TOO_MANY_REQUESTS
+
+
 def _date_us(answer: Any) -> int | None:
-    text = answer.headers.get("date")
-    return http_date_us(text) if isinstance(text, str) else None
+    return http_date_us(read_header(answer, "date"))

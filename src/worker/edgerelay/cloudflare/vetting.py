@@ -5,42 +5,22 @@ Every question is a task of its own, which ends with an event. A defect of ours 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 from edgerelay.atproto.hosting import HostingStatus
 from edgerelay.atproto.lookup import HASTE_S, PATIENCE_S, Answer, IdentityQuestion, StatusQuestion
 from edgerelay.cloudflare.resolutions import ResolverClient
+from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.errors import InvariantError
 from edgerelay.relay.events import Event, StatusTold
 from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
 from edgerelay.runtime.signatures import SignatureChecker
 
-__all__ = ["Identities", "Signatures", "Tasks"]
+__all__ = ["Identities", "Signatures"]
 
 Deliver: TypeAlias = "Callable[[Event | VettingEvent], None]"
-
-
-class Tasks:
-    """Tasks in the background; whatever one of them raises is handed on."""
-
-    def __init__(self, failed: Callable[[BaseException], None]) -> None:
-        self._failed = failed
-        self._running: set[asyncio.Task[None]] = set()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin to run."""
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._failed(error)
 
 
 class Signatures:
