@@ -42,11 +42,12 @@ class Outcome(NamedTuple):
     output: str
 
 
-def fuzz(name: str, folder: Path, *, seconds: int, seed: int = 0) -> Outcome:
+def fuzz(name: str, folder: Path, *, seconds: int, runs: int = -1, seed: int = 0) -> Outcome:
     """Search one target.
 
     Args:
         folder: keeps inputs that reach something new, for the next search, and those that are findings.
+        runs: attempts after which it ends before its time; -1 for as many as there is time for.
         seed: of the fuzzer's random numbers; 0 is another one each time.
     """
     corpus = folder / name / "corpus"
@@ -57,6 +58,7 @@ def fuzz(name: str, folder: Path, *, seconds: int, seed: int = 0) -> Outcome:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     arguments = [
         f"-max_total_time={seconds}",
+        f"-runs={runs}",
         f"-seed={seed}",
         f"-max_len={MAX_INPUT_BYTES}",
         f"-timeout={INPUT_TIMEOUT_S}",
