@@ -37,7 +37,7 @@ def test_a_crash_is_seen_and_costs_the_stream_nothing(tmp_path: Path) -> None:
     report = probe.report
     assert report["relay"]["verify"] == "strict"
     assert report["object"]["constructed_anew"] == 1
-    assert report["upstream"]["sockets"] == 2
+    assert report["upstream"]["sockets"] >= 2  # more if a busy machine keeps the directory waiting
     assert report["flush_ms"]["samples"] > 0
     assert report["connect_ms"]["samples"] >= 2
     stream = report["stream"]
