@@ -41,7 +41,8 @@ class Settings:
     """All settings of one relay. `Settings.from_mapping` is the only way in."""
 
     environment: str = _choice("develop", "develop", "production")
-    """`develop` allows `ws://`, a directory over `http://` and the settings for rehearsals; `production` does not."""
+    """`develop` allows `ws://`, a directory over `http://`, accounts whose host is `localhost`, and the settings for
+    rehearsals; `production` does not."""
 
     upstream: str = _url("wss", "ws")
     """The host to subscribe to, as `wss://host`. Empty: the relay serves what it has and subscribes to nothing."""

@@ -59,7 +59,7 @@ class Default(WorkerEntrypoint):
         await self._relay().poke()
 
     async def queue(self, batch: Any, *_: Any) -> None:
-        """Nothing is archived yet, so nobody has sent these messages: they are kept for who understands them."""
+        """Nothing is archived yet, so nobody has sent these messages: they come again, as wrangler.toml says."""
         for message in batch.messages:
             JsonLog("worker", "error").write("error", "unexpected_message", {"queue": str(batch.queue)})
             message.retry()
