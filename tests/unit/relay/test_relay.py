@@ -628,6 +628,15 @@ class TestBounds:
         stage.receive(frames.error("ConsumerTooSlow", ""))
         assert opened(stage.after(seconds=3_600)) == []
 
+    def test_the_answer_about_an_account_that_all_wait_for_resumes_too(self) -> None:
+        stage = Stage(MAX_IN_FLIGHT="16").live()
+        stage.pass_on(frames.account(1, ALICE, active=False, status="deactivated"))
+        stage.receive(*[commit(seq, seq) for seq in range(2, 19)])
+        stage.receive(commit(19, 19))
+        assert isinstance(stage.verify()[0], AskStatus)
+        assert opened(stage.after(seconds=3_600)) == []
+        assert opened(stage.handle(StatusTold(ALICE, True))) == [OpenUpstream(2, 18)]
+
     def test_a_full_log_pauses(self) -> None:
         stage = Stage().live()
         assert (stage.play >> LogFilled(full=True) << CloseUpstream(1)).done()
