@@ -46,6 +46,19 @@ class TestOrder:
         made.finish(7)
         assert stored(made) == (8, ())
 
+    def test_one_that_comes_late_is_not_finished_by_those_around_it(self) -> None:
+        """A host that skipped a number may send it on the next connection, which begins at `low` again."""
+        made = position()
+        for seq in (1, 5):
+            made.receive(seq)
+        made.finish(5)
+        made.receive(3)
+        assert {seq: made.seen(seq) for seq in (3, 4, 5)} == {3: Seen.PENDING, 4: Seen.NEW, 5: Seen.DONE}
+        made.finish(1)
+        assert stored(made) == (1, ((5, 5),))
+        made.finish(3)
+        assert stored(made) == (5, ())
+
     def test_however_many_finish_behind_one_that_waits_it_is_one_run(self) -> None:
         made = position()
         made.receive(1)
