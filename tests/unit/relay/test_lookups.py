@@ -401,6 +401,18 @@ class TestControl:
         assert (ALICE, NO_IDENTITY) in desk.outcomes
         assert DEADLINE_S * S_US <= desk.now_us - began_us <= DEADLINE_S * S_US + 2 * RETRY_CAP_US
 
+    @pytest.mark.parametrize("answer", [identity, ABSENT, UNUSABLE])
+    def test_what_is_said_of_a_did_of_another_method_is_none_of_its_answers(
+        self, answer: LookupAnswer | Callable[[str], LookupAnswer]
+    ) -> None:
+        desk = Desk()
+        desk.want(ALICE)
+        while desk.now_us < NOW_US + 3 * DEADLINE_S * S_US:
+            desk.want(WEB)
+            desk.answer(lambda did: DOWN if did == ALICE else answer(did) if callable(answer) else answer)
+            desk.after(5)
+        assert ALICE not in dict(desk.outcomes)
+
     def test_one_that_fails_is_refused_like_any_other(self) -> None:
         desk = Desk()
         desk.want(BOB)
