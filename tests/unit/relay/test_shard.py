@@ -413,6 +413,22 @@ class TestGaps:
         assert (strict.got, window.got) == (["OutdatedCursor", 20, 30], [20, 30])
         assert theatre.shard.holes_told == 1
 
+    @pytest.mark.parametrize("why", ["socket", "feed"])
+    def test_a_hole_is_told_to_who_was_live_and_fell_behind(self, why: str) -> None:
+        theatre = Theatre(POLICY._replace(ring_bytes=200))
+        theatre.publish(10)
+        reader = theatre.join("a")
+        if why == "socket":
+            reader.unsent_bytes = POLICY.unsent_bytes + 1
+            theatre.publish(10)
+        else:
+            theatre.append(10)
+        theatre.publish(10)
+        theatre.publish(10)
+        theatre.forget(2)
+        theatre.run()
+        assert reader.got == ["OutdatedCursor", 30, 40]
+
     def test_a_hole_after_the_first_event_is_told_to_everybody(self) -> None:
         """The window of a reader begins where history begins; what is missing later is missing."""
         theatre = Theatre(POLICY._replace(ring_bytes=200))
