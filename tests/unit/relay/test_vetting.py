@@ -19,7 +19,7 @@ from edgerelay.relay.host import Host
 from edgerelay.relay.identities import IDENTITY_TTL_US, KnownIdentity, MemoryIdentities
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.lookups import LOST_US, LookupAnswer
-from edgerelay.relay.reject import RejectReason
+from edgerelay.relay.reject import TOLERABLE, RejectReason
 from edgerelay.relay.restored import Restored
 from edgerelay.relay.vetting import (
     BATCH,
@@ -466,6 +466,14 @@ class TestModes:
         assert commit.verdict is True
         assert office.vetting.tolerated[RejectReason.NO_IDENTITY] == 1
         assert office.verdict(forged.frame(2)) is RejectReason.BAD_SIGNATURE
+
+    @pytest.mark.parametrize("reason", [each for each in PROVOKED if each not in TOLERABLE])
+    def test_lenient_refuses_whatever_else_an_identity_shows(self, reason: RejectReason) -> None:
+        office = Office(VERIFY="lenient")
+        event, office.documents[frames.did(1)] = PROVOKED[reason][0](), PROVOKED[reason][1]
+        for _ in range(2):
+            assert office.verdict(event) is reason
+        assert not any(office.vetting.tolerated.values())
 
     def test_a_rev_that_is_not_news_is_not_looked_into(self) -> None:
         office, alice = Office(), Repo(1)

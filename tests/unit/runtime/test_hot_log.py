@@ -174,6 +174,7 @@ class TestForget:
         opened = HotLog(sql, self.SMALL)
         for each in (log, opened):
             assert (each.missing_up_to, each.read(0), each.read(31), len(each)) == (20, THIRD, large, 2)
+            assert each.size_bytes == THIRD.size_bytes + large.size_bytes
         fill(opened, batch(40, 50))
         assert [last_seq for _, last_seq in slots(sql)] == [50, 40, 30]
 
