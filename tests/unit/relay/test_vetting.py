@@ -368,6 +368,14 @@ class TestWithoutIdentity:
         assert commit.verdict is RejectReason.NO_IDENTITY
         assert not office.vetting.lookups.is_down
 
+    def test_whose_identity_was_kept_from_an_earlier_run_can_be_the_control(self) -> None:
+        office, alice, bob = Office(), Repo(1), Repo(2)
+        office.identities.put(hash_did(bob.did), KnownIdentity(bob.key, HERE, NOW_US))
+        assert office.verdict(bob.write().frame()) is True
+        office.begin(alice.write().frame(2))
+        office.look_up(lambda did: DOWN)
+        assert office.asked == [alice.did, bob.did]
+
     def test_a_control_that_fails_keeps_the_identity_that_it_has(self) -> None:
         office, alice, bob = Office(), Repo(1), Repo(2)
         office.publish(bob)

@@ -749,7 +749,10 @@ class TestStrict:
         assert strict.kinds == []
         assert dict(strict.node.relay.host.rejects)[RejectReason.BAD_SIGNATURE] == 1
 
-    def test_an_identity_outlives_a_crash_and_so_does_that_it_was_forgotten(self, strict: StrictWorld) -> None:
+    @pytest.mark.parametrize("notice", [frames.identity, frames.account])
+    def test_an_identity_outlives_a_crash_and_so_does_that_it_was_forgotten(
+        self, strict: StrictWorld, notice: Callable[[int, str], bytes]
+    ) -> None:
         alice = Repo(1)
         strict.upstream.send(alice.write().frame(1))
         strict.know(alice)
@@ -761,9 +764,9 @@ class TestStrict:
         strict.upstream.send(alice.write().frame(2))
         assert strict.directory.inquiries == [], "it is known"
         strict.signatures.answer(is_signed)
-        strict.upstream.send(frames.identity(3, alice.did))
+        strict.upstream.send(notice(3, alice.did))
         strict.know(alice)
-        assert strict.kinds == ["#commit", "#commit", "#identity"]
+        assert strict.kinds == ["#commit", "#commit", f"#{notice.__name__}"]
         strict.crash()
         strict.upstream.send(alice.write().frame(4))
         assert [each.dids for each in strict.directory.inquiries] == [[alice.did]], "what was known may be old"
