@@ -79,12 +79,14 @@ class TestOrder:
 
     def test_a_verdict_for_an_event_that_began_elsewhere_means_nothing(self) -> None:
         """Storage failed, and a new relay took over: what the old one had in flight is read again."""
-        flight, now = flight_of(), candidate(1, "a")
+        flight, former, now = flight_of(), flight_of(), candidate(1, "a")
         old = [candidate(1, "a"), candidate(1, "b")]
         for each in old:
-            flight_of().begin(each)
+            former.begin(each)
+        assert settle(former, old[0]) == [old[0]], "told once more, it is nobody's defect"
         flight.begin(now)
         assert [settle(flight, each) for each in old] == [[], []]
+        assert not old[1].complete
         assert (flight.count, flight.accounts) == (1, 1)
         assert settle(flight, now) == [now]
 
