@@ -30,7 +30,9 @@ try {
       }
     },
   });
-  pyodide.registerJsModule("worker_signatures", await signatures(join(project, "src/worker/edgerelay/cloudflare")));
+  const glue = join(project, "src/worker/edgerelay/cloudflare");
+  pyodide.registerJsModule("worker_signatures", await signatures(glue));
+  pyodide.registerJsModule("worker_brotli", await import(pathToFileURL(join(glue, "brotli.mjs"))));
   const run = pyodide.runPython(`
 import os, runpy, sys
 os.chdir("/project")

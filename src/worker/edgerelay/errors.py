@@ -14,7 +14,15 @@
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account
         ├── BatchError                a batch in the log or on the feed
+        ├── BlockError                a block of the archive
+        ├── CodecError                bytes that a codec cannot unpack
+        ├── ContainerError            an object of the archive
+        │   ├── ContainerCorrupt      with other bytes than were written
+        │   ├── ContainerForeign      that never was one
+        │   ├── ContainerNewer        that this code does not understand
+        │   └── ContainerTruncated    with bytes missing
         ├── IdentityRecordError       a stored identity
+        ├── ObjectNameError           a name in the archive that is not one of ours
         ├── RecordRunError            a stored row of records
         ├── RecordStoreError          a store of records
         ├── ResolverWireError         a message between RelayState and the resolver

@@ -27,6 +27,7 @@ from edgerelay.errors import InvariantError
 
 __all__ = [
     "HEAD_VERSION",
+    "KINDS",
     "Batch",
     "BatchBuilder",
     "BatchError",
@@ -41,8 +42,9 @@ HEAD_VERSION: Final = 1
 
 _LENGTH_BYTES: Final = 4
 
-_KINDS: Final = ("#commit", "#sync", "#identity", "#account")
-_KIND_CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
+KINDS: Final = ("#commit", "#sync", "#identity", "#account")
+"""By their codes, from 0 on. Codes are stored: new kinds come behind."""
+_KIND_CODES: Final = {kind: code for code, kind in enumerate(KINDS)}
 
 PositionFields = tuple[int, int, int, tuple[tuple[int, int], ...], int, int]
 """host_id, epoch, low, done ranges, newest time and end of replay: the fields of `relay.position.PositionRow`."""
@@ -158,7 +160,7 @@ class BatchBuilder:
         head = BatchHead(
             self.prev_seq,
             tuple(seqs),
-            tuple([_KINDS[code] for code in self._kinds]),
+            tuple([KINDS[code] for code in self._kinds]),
             tuple(lengths),
             tuple(self._dids),
             tuple([tuple(paths) for paths in self._paths]),
@@ -184,7 +186,7 @@ def decode_head(raw: bytes) -> BatchHead:
         head = BatchHead(
             prev_seq,
             tuple(accumulate(deltas[1:], initial=first_seq)),
-            tuple([_KINDS[code] for code in kinds]),
+            tuple([KINDS[code] for code in kinds]),
             tuple(lengths),
             tuple(dids),
             tuple([tuple(each) for each in paths]),

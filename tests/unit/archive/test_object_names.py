@@ -1,0 +1,107 @@
+"""Names of objects: they come back, sort by their numbers, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerelay.archive.block import MAX_GENERATION, MAX_SEQ
+from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError, hour_prefix
+from edgerelay.errors import InvariantError
+from tests.packing import HOUR_US
+
+NAME = ObjectName(Folder.FIREHOSE, HOUR_US, HOUR_US + 3_599_999_999, 2)
+KEY = "firehose/2026/11/23/14/1795442400000000-1795445999999999.g2.ers"
+
+names = st.builds(
+    lambda folder, seqs, generation: ObjectName(folder, min(seqs), max(seqs), generation),
+    st.sampled_from(Folder),
+    st.tuples(st.integers(0, MAX_SEQ), st.integers(0, MAX_SEQ)),
+    st.integers(0, MAX_GENERATION),
+)
+
+
+def test_golden_names() -> None:
+    assert NAME.key == KEY
+    assert ObjectName(Folder.GROUPS, 1, 2).key == "groups/1970/01/01/00/0000000000000001-0000000000000002.g0.ers"
+    assert ObjectName(Folder.JETSTREAM, MAX_SEQ, MAX_SEQ).key == (
+        "jetstream/2255/06/05/23/9007199254740991-9007199254740991.g0.ers"
+    )
+
+
+@given(names)
+def test_a_name_comes_back(name: ObjectName) -> None:
+    assert ObjectName.parse(name.key) == name
+    assert name.key.startswith(hour_prefix(name.folder, name.first_seq))
+
+
+@given(st.lists(names))
+def test_names_of_a_folder_sort_by_their_first_number(some: list[ObjectName]) -> None:
+    keys = sorted(name._replace(folder=Folder.GROUPS).key for name in some)
+    assert [ObjectName.parse(key).first_seq for key in keys] == sorted(name.first_seq for name in some)
+
+
+def test_the_hour_is_that_of_the_first_number_in_utc() -> None:
+    prefix = "groups/2026/11/23/14/"
+    assert [hour_prefix(Folder.GROUPS, HOUR_US + late) for late in (0, 3_599_999_999)] == [prefix, prefix]
+    assert hour_prefix(Folder.GROUPS, HOUR_US - 1) == "groups/2026/11/23/13/"
+    assert hour_prefix(Folder.GROUPS, HOUR_US + 3_600_000_000) == "groups/2026/11/23/15/"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        KEY[:-1],
+        KEY + " ",
+        "/" + KEY,
+        KEY.replace("firehose", "manifests"),
+        KEY.replace("firehose", "Firehose"),
+        KEY.replace("/14/", "/15/"),
+        KEY.replace("/14/", "/"),
+        KEY.replace("/2026/", "/2027/"),
+        KEY.replace("/11/", "/13/"),
+        KEY.replace("g2", "g02"),
+        KEY.replace("g2", "g-2"),
+        KEY.replace("g2", f"g{MAX_GENERATION + 1}"),
+        KEY.replace(".g2", ""),
+        KEY.replace("1795445999999999", "1795442399999999"),
+        KEY.replace("1795445999999999", "9999999999999999"),
+        KEY.replace("1795442400000000", "01795442400000000"),
+        KEY.replace("2026", "\uff12\uff10\uff12\uff16"),
+    ],
+)
+def test_a_foreign_name_is_refused(key: str) -> None:
+    with pytest.raises(ObjectNameError):
+        ObjectName.parse(key)
+
+
+def test_a_refusal_does_not_repeat_a_long_name() -> None:
+    with pytest.raises(ObjectNameError) as refused:
+        ObjectName.parse("x" * 1_000)
+    assert len(str(refused.value)) < 200
+
+
+@given(st.text())
+def test_any_text_is_a_name_or_refused(key: str) -> None:
+    try:
+        name = ObjectName.parse(key)
+    except ObjectNameError:
+        return
+    assert name.key == key
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        NAME._replace(first_seq=-1),
+        NAME._replace(last_seq=HOUR_US - 1),
+        NAME._replace(last_seq=MAX_SEQ + 1),
+        NAME._replace(generation=-1),
+        NAME._replace(generation=MAX_GENERATION + 1),
+    ],
+)
+def test_numbers_that_cannot_be_have_no_name(name: ObjectName) -> None:
+    with pytest.raises(InvariantError, match="an object of"):
+        _ = name.key
