@@ -1,4 +1,7 @@
-"""Codecs and containers for tests: what exists where they run, and small containers that are always the same."""
+"""Codecs and containers for tests: what exists where they run, and small containers that are always the same.
+
+`python -m tests.packing` writes the golden files again, after a change of the format that is meant.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
 from edgerelay.archive.block import Contents, SealedBlock, UpstreamPosition, collections_of, seal
@@ -17,12 +21,14 @@ from edgerelay.archive.firehose_block import seal_batch
 
 __all__ = [
     "CODECS",
+    "GOLDEN",
     "HOUR_US",
     "PLAIN",
     "a_batch",
     "brotli_codec",
     "container_of",
     "firehose_blocks",
+    "golden_containers",
     "jetstream_blocks",
     "open_container",
 ]
@@ -31,6 +37,9 @@ PLAIN = ZlibCodec(quality=0)
 """Leaves bytes as they are, so that all versions of the library write the same."""
 
 CODECS = {ZLIB: PLAIN}
+
+GOLDEN = Path(__file__).parent / "unit" / "archive" / "golden"
+"""Where the golden files are."""
 
 HOUR_US = 1_795_442_400_000_000
 """2026-11-23T14:00:00Z"""
@@ -99,3 +108,16 @@ def open_container(data: bytes) -> ContainerIndex:
     while opening.wanted is not None:
         opening.take(data[opening.wanted.offset : opening.wanted.end])
     return opening.index
+
+
+def golden_containers() -> dict[str, bytes]:
+    """By their names: what the golden files must be."""
+    return {
+        "firehose.ers": container_of(firehose_blocks(), generation=1),
+        "jetstream.ers": container_of(jetstream_blocks(), Stream.JETSTREAM),
+    }
+
+
+if __name__ == "__main__":
+    for name, data in golden_containers().items():
+        (GOLDEN / name).write_bytes(data)

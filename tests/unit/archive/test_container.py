@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from itertools import accumulate
 from zlib import crc32
 
 import pytest
@@ -30,12 +32,15 @@ from edgerelay.archive.container_index import MAX_BLOCKS, ByteRange, ContainerIn
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.firehose_block import open_batch, seal_batch
 from edgerelay.errors import InvariantError
+from tests.conftest import ROOT
 from tests.packing import (
     CODECS,
+    GOLDEN,
     HOUR_US,
     a_batch,
     container_of,
     firehose_blocks,
+    golden_containers,
     jetstream_blocks,
     open_container,
 )
@@ -147,6 +152,29 @@ class TestWrite:
         footer = writer.finish()
         assert MAX_FOOTER_BYTES * 0.8 < len(footer) <= MAX_FOOTER_BYTES + TRAILER_BYTES
         assert open_container(data + footer).blocks[-1].facts.contents.last_seq == number
+
+
+class TestGolden:
+    @pytest.mark.parametrize("name", ["firehose.ers", "jetstream.ers"])
+    def test_the_writer_writes_the_same_bytes_as_ever(self, name: str) -> None:
+        assert golden_containers()[name] == (GOLDEN / name).read_bytes()
+
+    def test_the_reader_reads_what_was_written_once(self) -> None:
+        frames = (GOLDEN / "firehose.ers").read_bytes()
+        assert [open_batch(each, CODECS) for each in blocks_of(frames)] == [
+            open_batch(each, CODECS) for each in firehose_blocks()
+        ]
+        lines = (GOLDEN / "jetstream.ers").read_bytes()
+        assert blocks_of(lines) == jetstream_blocks()
+        assert open_container(lines).header == (Stream.JETSTREAM, 0, HOUR_US, HOUR_US + 10)
+
+    def test_the_documentation_shows_one_of_them(self) -> None:
+        page = (ROOT / "docs" / "segment-format.md").read_text()
+        shown = re.findall(r"^ *([0-9]+) ((?: [0-9a-f]{2})+)  ", page, re.MULTILINE)
+        data = bytes.fromhex("".join([row for _, row in shown]))
+        assert data == (GOLDEN / "jetstream.ers").read_bytes()
+        starts = list(accumulate([len(bytes.fromhex(row)) for _, row in shown], initial=0))
+        assert [int(start) for start, _ in shown] == starts[:-1]
 
 
 class TestOpen:

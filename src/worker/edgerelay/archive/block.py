@@ -4,7 +4,9 @@ What the raw bytes mean is the stream's business: it says their `Contents`, from
 matters to it at all. A block is sealed once and then only copied; what is rewritten later is of another generation.
 
 The checksum is CRC-32 of the packed bytes, so that whoever copies a block can check it without unpacking. It is there
-for accidents, as bytes in R2 are nobody's but ours; when a block is opened its lengths and numbers are compared, too.
+for accidents, as nobody but us writes the archive. Over 320 KB it takes 0.3 ms in Pyodide, SHA-256 would take 1.6: more
+than unpacking. Adler-32 takes 0.1, and is too weak for what lies about for months. When a block is opened, its lengths
+and numbers are compared, too.
 """
 
 from __future__ import annotations
