@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
+from zlib import crc32
 
 from cbor2 import dumps
 
 from edgerelay.archive.batch import BatchBuilder
+from edgerelay.archive.container import CONTAINER_VERSION
+from edgerelay.archive.index_entries import encode_index
 from edgerelay.atproto import syntax
 from edgerelay.atproto.cid import Cid, cid_for_cbor
 from edgerelay.atproto.frames import encode_error, encode_info
@@ -19,9 +22,11 @@ from edgerelay_dev.network.key import derive_key
 from edgerelay_dev.network.repository import Create, Delete, Repository, Update, Write
 from tests.oracle import frames
 from tests.oracle import mst as twin
+from tests.packing import container_of, firehose_blocks, open_container
 
 __all__ = [
     "DID",
+    "FOOTER_BYTES",
     "LEGACY_KEYS",
     "MULTIKEYS",
     "SEVEN",
@@ -34,10 +39,15 @@ __all__ = [
     "nodes",
     "operations",
     "records",
+    "sealed_footer",
     "value",
 ]
 
 DID: Final = frames.did(1)
+_TRAILER_BYTES: Final = 14
+FOOTER_BYTES: Final = len(encode_index(open_container(container_of(firehose_blocks())))) + _TRAILER_BYTES
+"""Of the container of `firehose_blocks`."""
+
 _KEYS: Final = {curve: derive_key(curve, "fuzz") for curve in ("k256", "p256")}
 MULTIKEYS: Final = [key.multikey for key in _KEYS.values()]
 LEGACY_KEYS: Final = [key.legacy_multibase for key in _KEYS.values()]
@@ -135,6 +145,13 @@ def document(kind: str = "Multikey", multikey: str = MULTIKEYS[0]) -> bytes:
     service = {"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": "https://pds.example.org"}
     fields = {"id": DID, "alsoKnownAs": ["at://a.example.org"], "verificationMethod": [method], "service": [service]}
     return json.dumps(fields).encode()
+
+
+def sealed_footer(container: bytearray, footer_at: int) -> bytes:
+    """A container whose footer was edited, with the length and the checksum that it must have."""
+    entries = bytes(container[footer_at:-_TRAILER_BYTES])
+    footer = entries + CONTAINER_VERSION.to_bytes(2, "big") + len(entries).to_bytes(4, "big")
+    return bytes(container[:footer_at]) + footer + crc32(footer).to_bytes(4, "big") + b"SRE\x89"
 
 
 def batch() -> bytes:

@@ -19,6 +19,10 @@ from edgerelay.api.query import answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import parse_subscription
 from edgerelay.archive.batch import BatchError, decode_message
+from edgerelay.archive.block import BlockError, SealedBlock
+from edgerelay.archive.container import read_header
+from edgerelay.archive.container_errors import ContainerError
+from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto import syntax
 from edgerelay.atproto.car import parse_car
 from edgerelay.atproto.cid import cid_for_cbor, cid_from_text, cid_to_text
@@ -49,6 +53,7 @@ from tests.fuzz import samples
 from tests.fuzz.script import Script, edit_block, edit_value
 from tests.oracle import frames as written
 from tests.oracle import mst as twin
+from tests.packing import CODECS, container_of, firehose_blocks, open_container
 
 __all__ = ["TARGETS", "Target", "attempt"]
 
@@ -250,6 +255,27 @@ def _batch(message: bytes) -> None:
     assert batch.head.last_width > 0
 
 
+def _container(data: bytes) -> None:
+    """Plain bytes, or a container with edits anywhere, or with edits of the footer and a checksum that is right."""
+    script = Script(data)
+    kind = script.number(3)
+    written = bytearray(script.rest() if kind == 0 else container_of(firehose_blocks()))
+    footer_at = len(written) - samples.FOOTER_BYTES if kind == 2 else 0
+    while script:
+        at = footer_at + script.number(max(1, len(written) - footer_at))
+        written[at : at + script.number(9)] = script.take(script.number(9))
+    container = samples.sealed_footer(written, footer_at) if kind == 2 else bytes(written)
+    with suppress(ContainerError):
+        read_header(container)
+    index = open_container(container)
+    blocks = [SealedBlock(each.facts, container[each.offset : each.range.end]) for each in index.blocks]
+    for block in blocks:
+        open_batch(block, CODECS)
+    again = open_container(container_of(blocks, index.stream, index.generation))
+    assert [each.facts for each in again.blocks] == [each.facts for each in index.blocks]
+    assert index.blocks_from(index.last_seq) == index.blocks[-1:]
+
+
 def _request(data: bytes) -> None:
     """`METHOD path?query`, then headers a line each, as the platform hands them over."""
     first, *lines = data.decode("latin-1").split("\n")
@@ -359,6 +385,11 @@ TARGETS: Final = {
         lambda: [bytes((number,)) + edit for number in range(6) for edit in (b"", b"\0\0\1\0\3\1", b"\1\2\3\4")],
     ),
     "batch": Target(_batch, (BatchError,), lambda: [samples.batch()]),
+    "container": Target(
+        _container,
+        (ContainerError, BlockError),
+        lambda: [b"\0" + container_of(firehose_blocks()), b"\1", b"\2", b"\1\1\1\1\1", b"\2\x50\1\1\7"],
+    ),
     "request": Target(_request, (), lambda: [each.encode() for each in _REQUESTS]),
     "text": Target(_text, (WireError,), lambda: [each.encode() for each in _TEXTS]),
 }
