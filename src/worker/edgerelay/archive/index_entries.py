@@ -62,6 +62,9 @@ class _BlockTag(IntEnum):
     POSITIONS = 6
 
 
+_TAGS: Final = frozenset(_Tag)
+_BLOCK_TAGS: Final = frozenset(_BlockTag)
+
 _GENERATION: Final = Struct(">I")
 _START: Final = Struct(">QQ")
 _END: Final = Struct(">Q")
@@ -151,7 +154,7 @@ def _undamaged(where: str, decode: Callable[[], _T]) -> _T:
 
 
 def _index(raw: bytes) -> ContainerIndex:
-    entries = read_entries(raw, tuple(_Tag), (_Tag.BLOCK,))
+    entries = read_entries(raw, _TAGS, (_Tag.BLOCK,))
     stream, generation, prev_seq, first_seq = _header(entries)
     (last_seq,) = _END.unpack(_one(entries, _Tag.END))
     # Without the table no collections of a block can be told either.
@@ -204,7 +207,7 @@ def _did_filter(entries: Mapping[int, list[bytes]], tag: int) -> DidFilter | Non
 
 
 def _decode_block(raw: bytes, table: Sequence[str] | None) -> PlacedBlock:
-    entries = read_entries(raw, tuple(_BlockTag))
+    entries = read_entries(raw, _BLOCK_TAGS)
     offset, packed_bytes, raw_bytes, checksum, codec, generation = _PLACE.unpack(_one(entries, _BlockTag.PLACE))
     if packed_bytes > MAX_PACKED_BYTES or raw_bytes > MAX_RAW_BYTES:
         raise ContainerCorrupt(f"a block of {packed_bytes} packed and {raw_bytes} raw bytes")
