@@ -336,6 +336,13 @@ class TestWrongObjects:
         with pytest.raises(ContainerTruncated):
             read_header(WHOLE[:end])
 
+    def test_a_header_is_not_longer_than_what_is_read_of_it(self) -> None:
+        longest = MAX_HEADER_BYTES - 14
+        with pytest.raises(ContainerTruncated):
+            read_header(WHOLE[:6] + longest.to_bytes(4, "big") + WHOLE[10:])
+        with pytest.raises(ContainerCorrupt, match=f"a header of {longest + 1} bytes"):
+            read_header(WHOLE[:6] + (longest + 1).to_bytes(4, "big") + WHOLE[10:])
+
     @given(st.binary(max_size=200), st.booleans(), st.booleans())
     def test_any_bytes_are_a_container_or_refused(self, data: bytes, begins: bool, ends: bool) -> None:
         framed = (WHOLE[:6] if begins else b"") + data + (WHOLE[-14:] if ends else b"")
