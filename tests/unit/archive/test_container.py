@@ -30,6 +30,7 @@ from edgerelay.archive.container_errors import (
 )
 from edgerelay.archive.container_index import MAX_BLOCKS, ByteRange, ContainerIndex, Stream
 from edgerelay.archive.did_filter import DidFilter
+from edgerelay.archive.entries import write_entry
 from edgerelay.archive.firehose_block import open_batch, seal_batch
 from edgerelay.errors import InvariantError
 from tests.conftest import ROOT
@@ -204,6 +205,18 @@ class TestOpen:
         opening = ContainerOpening(len(data))
         opening.take(data[-TAIL_BYTES:])
         assert len(opening.index.blocks) == 78
+
+    def test_of_one_whose_footer_is_as_long_as_what_is_read_first_nothing_more_is_asked_for(self) -> None:
+        data = large_container(20)
+        index = open_container(data)
+        start, end = index.blocks[-1].range.end, len(data) - TRAILER_BYTES
+        skipped = write_entry(77, bytes(TAIL_BYTES - (len(data) - start) - len(write_entry(77, b""))))
+        footer = data[start:end] + skipped + data[end : end + 2] + (end - start + len(skipped)).to_bytes(4, "big")
+        padded = data[:start] + footer + crc32(footer).to_bytes(4, "big") + data[-4:]
+        opening = ContainerOpening(len(padded))
+        opening.take(padded[-TAIL_BYTES:])
+        assert (opening.wanted, opening.index) == (None, index)
+        assert padded[:-TAIL_BYTES] == data[:start]
 
     def test_it_is_used_as_it_asks(self) -> None:
         opening = ContainerOpening(len(WHOLE))

@@ -189,7 +189,7 @@ class ContainerOpening:
             raise ContainerCorrupt(f"a footer of {length} bytes; {MAX_FOOTER_BYTES} are possible")
         missing = length + _TRAILER_BYTES - len(self._tail)
         first = self._object_bytes - len(self._tail) - missing
-        if first < _HEADER.size:
+        if first < 0:
             raise ContainerTruncated(f"a footer of {length} bytes in an object of {self._object_bytes}")
         if missing > 0:
             self._step = _Step.FOOTER
