@@ -74,6 +74,20 @@ def test_further_roots_are_tolerated() -> None:
     assert parse_car(header(A[0], B[0]) + entry(*A)).root == A[0]
 
 
+def test_only_the_blocks_that_are_wanted_are_taken_and_hashed() -> None:
+    data = car([A, (B[0], b"not what hashes to B"), C])
+    refuse(data)
+    assert parse_car(data, {A[0], C[0], RAW[0]}) == Car(A[0], dict([A, C]))
+    with pytest.raises(WireError):
+        parse_car(data, {B[0]})
+
+
+def test_blocks_that_are_not_wanted_must_still_be_blocks() -> None:
+    for broken in (header(A[0]) + entry(b"\x00" * 36, b""), car([block_of(bytes(MAX_BLOCK_BYTES + 1))]), car([A])[:-1]):
+        with pytest.raises(WireError):
+            parse_car(broken, {B[0]})
+
+
 def test_empty_block_and_no_block_are_tolerated() -> None:
     assert parse_car(car([block_of(b"")])).blocks == dict([block_of(b"")])
     assert parse_car(header(A[0])).blocks == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b32encode
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_every_form_leads_back(data: bytes) -> None:
         assert parse_cid(cid) == cid
         assert cid_from_text(cid_to_text(cid)) == cid
         assert cid_from_link(cid_to_link(cid)) == cid
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_text_is_base32_without_padding(digest: bytes) -> None:
+    for prefix in (b"\x01\x71\x12\x20", b"\x01\x55\x12\x20"):
+        assert cid_to_text(Cid(prefix + digest)) == "b" + b32encode(prefix + digest).decode().rstrip("=").lower()
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,18 @@ def test_size_is_bounded() -> None:
     assert decode(encode(largest)) == largest
 
 
+def test_floats_are_skipped_where_they_are_allowed() -> None:
+    for data in (b"\xfb" + bytes(8), b"\x82\xfb" + bytes(8) + b"\x01", b"\xa1\x61a\xfb" + bytes(8)):
+        assert scan(data, floats=True) == len(data)
+        with pytest.raises(WireError):
+            scan(data)
+        with pytest.raises(WireError):
+            scan(data[:-2], floats=True)
+    for narrow in (b"\xf9\x00\x00", b"\xfa" + bytes(4), b"\xfc", b"\xf7"):
+        with pytest.raises(WireError):
+            scan(narrow, floats=True)
+
+
 def test_links_stay_tags_that_hold_a_checked_cid() -> None:
     cid = cid_for_cbor(b"x")
     link = decode(encode(cid_to_link(cid)))

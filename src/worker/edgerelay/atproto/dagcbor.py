@@ -6,7 +6,8 @@ memory. Then `cbor2` makes the values (and checks UTF-8). Why not decode and enc
 
 Links stay `cbor2.CBORTag` values, already known to be valid; `cid.cid_from_link` opens them.
 
-Spec: atproto data model ("DRISL-CBOR", formerly DAG-CBOR); DASL DRISL. Stricter than DRISL: no floats.
+Spec: atproto data model ("DRISL-CBOR", formerly DAG-CBOR); DASL DRISL. Stricter than DRISL: no floats, unless whoever
+reads a stranger's record asks for them.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ _TAG: Final = 0xC0
 _SPECIAL: Final = 0xE0
 _SIMPLE: Final = (0xF4, 0xF5, 0xF6)
 """`false`, `true` and `null`: what the data model has of major type 7."""
+_FLOAT: Final = 0xFB
+"""The one width of a float in DRISL: eight bytes follow."""
+_FLOAT_BYTES: Final = 9
 _ARGUMENT_MASK: Final = 0x1F
 _ONE_BYTE: Final = 24
 """Arguments below this stand in the initial byte itself; 24 to 27 say that 1, 2, 4 or 8 bytes follow."""
@@ -113,13 +117,14 @@ def _load(item: bytes) -> Value:
         raise WireError("text is not UTF-8") from None
 
 
-def scan(data: bytes, offset: int = 0) -> int:
+def scan(data: bytes, offset: int = 0, *, floats: bool = False) -> int:
     """Check the structure of the item that starts at `offset`; returns the offset behind it.
 
-    Everything of the deterministic encoding is checked except that text is UTF-8.
+    Everything of the deterministic encoding is checked except that text is UTF-8, and that floats are finite where they
+    are allowed.
     """
     try:
-        end = _scan(data, offset)
+        end = _scan(data, offset, floats)
     except IndexError:
         raise WireError("a CBOR item is cut short") from None
     if end > len(data):
@@ -129,7 +134,7 @@ def scan(data: bytes, offset: int = 0) -> int:
     return end
 
 
-def _scan(data: bytes, position: int) -> int:
+def _scan(data: bytes, position: int, floats: bool) -> int:
     """Walk the values of the current container; the ones around it wait on a stack."""
     outer: list[tuple[int, bytes | None]] = []
     total = left = 1
@@ -157,6 +162,8 @@ def _scan(data: bytes, position: int) -> int:
                     raise WireError("a CBOR item holds too much or too deep")
                 outer.append((left, previous))
                 left, previous = count, None if head < _MAP else b""
+            elif head == _FLOAT and floats:
+                position += _FLOAT_BYTES
             else:
                 position = _skip_link(data, position)
         if not outer:
