@@ -31,6 +31,7 @@ __all__ = [
     "commits",
     "did_documents",
     "exhaustive_diffs",
+    "expected_lines",
     "lines",
     "load_json",
     "messages",
@@ -80,6 +81,12 @@ def capture(shared_data: Path, name: str) -> tuple[bytes, ...]:
 def recording(shared_data: Path) -> tuple[bytes, ...]:
     """Read 150 frames of the whole network."""
     return tuple(_framed(_unzstd(_corpus(shared_data) / "frames.bin.zst"), "<I"))
+
+
+@cache
+def expected_lines(shared_data: Path) -> tuple[str, ...]:
+    """Read what Jetstream v1 served for `recording`."""
+    return tuple((_corpus(shared_data) / "expected_v1.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n"))
 
 
 @cache

@@ -9,6 +9,7 @@
     │       ├── ContainersError       a JSON object that is not safe to parse
     │       ├── FrameError            a frame or its header
     │       ├── MessageError          a field of a message
+    │       ├── RecordError           a record that has no JSON form
     │       └── TreeError             a Merkle search tree, or the operations on it
     ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
@@ -25,6 +26,7 @@
         ├── ObjectNameError           a name in the archive that is not one of ours
         ├── RecordRunError            a stored row of records
         ├── RecordStoreError          a store of records
+        ├── RenderError               a kept frame that cannot be read
         ├── ResolverWireError         a message between RelayState and the resolver
         ├── SchemaError               the stored state cannot be used by this code
         └── SqlError                  the database refused a statement
