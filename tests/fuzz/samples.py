@@ -15,7 +15,7 @@ from edgerelay.archive.batch import BatchBuilder
 from edgerelay.archive.container import CONTAINER_VERSION
 from edgerelay.archive.index_entries import encode_index
 from edgerelay.atproto import syntax
-from edgerelay.atproto.cid import Cid, cid_for_cbor
+from edgerelay.atproto.cid import Cid, cid_for_cbor, cid_to_link, cid_to_text
 from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay_dev.network.event import commit_event, encode_event, sync_event
 from edgerelay_dev.network.key import derive_key
@@ -37,6 +37,7 @@ __all__ = [
     "events",
     "frames_of_all_kinds",
     "nodes",
+    "odd_records",
     "operations",
     "records",
     "sealed_footer",
@@ -136,6 +137,23 @@ def commit_car() -> bytes:
 def nodes() -> list[bytes]:
     """Tree nodes."""
     return list(twin.build(records(127)).blocks.values())
+
+
+def odd_records() -> list[bytes]:
+    """Records with everything that JSON says in its own way."""
+    link = cid_to_link(value(b""))
+    text = cid_to_text(value(b""))
+    blob = {"ref": link, "size": 7, "$type": "blob", "mimeType": "image/png"}
+    values = [
+        blob,
+        {"cid": text, "mimeType": "image/png"},
+        {"$link": text},
+        {"$bytes": "YWI"},
+        b"ab",
+        "<\b\u2028>",
+        [None],
+    ]
+    return [dumps({"v": each, "$type": "a.b.c"}) for each in (*values, values, {**blob, "size": 7.0}, {"": 0.5}, 1.0)]
 
 
 @cache

@@ -23,6 +23,7 @@ from edgerelay.archive.block import BlockError, SealedBlock
 from edgerelay.archive.container import read_header
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.firehose_block import open_batch
+from edgerelay.archive.jetstream import RenderError, render
 from edgerelay.atproto import syntax
 from edgerelay.atproto.car import parse_car
 from edgerelay.atproto.cid import cid_for_cbor, cid_from_text, cid_to_text
@@ -37,6 +38,7 @@ from edgerelay.atproto.lookup import IdentityQuestion, LookupFailure, StatusQues
 from edgerelay.atproto.messages import KINDS, Commit, MessageError, Sync, parse_info, parse_message, read_seq
 from edgerelay.atproto.mst import TreeError, encode_node, parse_node
 from edgerelay.atproto.origin import is_public_origin, normalize_origin, origin_of_host_url, same_origin
+from edgerelay.atproto.record_json import RecordError, record_to_json
 from edgerelay.atproto.tid import tid_to_us
 from edgerelay.atproto.timestamp import http_date_us, time_us
 from edgerelay.errors import WireError
@@ -52,6 +54,7 @@ from edgerelay_dev.network.car import Block, read_car, write_car
 from tests.fuzz import samples
 from tests.fuzz.script import Script, edit_block, edit_value
 from tests.oracle import frames as written
+from tests.oracle import jetstream as lines_twin
 from tests.oracle import mst as twin
 from tests.packing import CODECS, container_of, firehose_blocks, open_container
 
@@ -206,9 +209,8 @@ def _resolver_wire(data: bytes) -> None:
     assert decode_answers(encode_answers(answers), 1) == answers
 
 
-def _verify(data: bytes) -> None:
-    """A real `#commit` or `#sync`, edited as whoever hosts the repository could."""
-    script = Script(data)
+def _edited_event(script: Script) -> tuple[str, bytes]:
+    """The kind and the frame of a real `#commit` or `#sync`, edited as whoever hosts the repository could."""
     body = script.choice(samples.events()).copy()
     container = body["blocks"]
     root, blocks = read_car(container)
@@ -233,7 +235,12 @@ def _verify(data: bytes) -> None:
     if body.get("blocks") is container:
         body["blocks"] = write_car(root, blocks)
     kind = "#commit" if "repo" in body else "#sync"
-    frame = decode_frame(written.frame(kind, body))
+    return kind, written.frame(kind, body)
+
+
+def _verify(data: bytes) -> None:
+    kind, raw = _edited_event(Script(data))
+    frame = decode_frame(raw)
     assert isinstance(frame, Frame)
     message = parse_message(kind, frame.body)
     assert isinstance(message, Commit | Sync)
@@ -245,6 +252,32 @@ def _verify(data: bytes) -> None:
         ops = [twin.Op(op.path, op.cid, op.prev) for op in message.ops]
         with suppress(twin.RefusedError):
             assert twin.invert(parse_car(message.blocks).blocks, claim.data, ops) == message.prev_data
+
+
+def _record(block: bytes) -> None:
+    text = record_to_json(block)
+    assert text == lines_twin.record(cbor2.loads(block))
+    assert isinstance(json.loads(text), dict)
+
+
+def _jetstream(data: bytes) -> None:
+    script = Script(data)
+    raw = script.rest() if script.number(2) else _edited_event(script)[1]
+    lines, skipped = render(raw)
+    frame = decode_frame(raw)
+    assert isinstance(frame, Frame)
+    message = parse_message(frame.kind, frame.body)
+    paths = [op.path for op in message.ops] if isinstance(message, Commit) else [""]
+    numbers = [line.time_us - message.seq for line in lines]
+    assert numbers == sorted(set(numbers).intersection(range(len(paths))))
+    for number, line in zip(numbers, lines, strict=True):
+        event = json.loads(line.json)
+        assert b"\n" not in line.json
+        assert (event["time_us"], event["did"], event["kind"]) == (line.time_us, line.did, line.kind)
+        assert line.collection == paths[number].partition("/")[0] == event[line.kind].get("collection", "")
+    if isinstance(message, Commit):
+        left = [path for number, path in enumerate(paths) if number not in numbers]
+        assert left == [each.path for each in skipped]
 
 
 def _batch(message: bytes) -> None:
@@ -383,6 +416,15 @@ TARGETS: Final = {
         _verify,
         (FrameError, MessageError, Refusal),
         lambda: [bytes((number,)) + edit for number in range(6) for edit in (b"", b"\0\0\1\0\3\1", b"\1\2\3\4")],
+    ),
+    "record": Target(_record, (RecordError,), samples.odd_records),
+    "jetstream": Target(
+        _jetstream,
+        (RenderError,),
+        lambda: [
+            *(b"\1" + frame for frame in samples.frames_of_all_kinds()),
+            *(bytes((0, number)) + edit for number in range(6) for edit in (b"", b"\0\0\1\0\3\1", b"\2\1")),
+        ],
     ),
     "batch": Target(_batch, (BatchError,), lambda: [samples.batch()]),
     "container": Target(
