@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from timings import best_us, cpu_s, read_frames
 
 from edgerelay.atproto.car import parse_car
 from edgerelay.atproto.commit import announced_commit
@@ -47,42 +49,12 @@ from edgerelay.runtime.node import Node
 from edgerelay.runtime.sql import Sqlite
 from tests.signing import verdicts
 
-LENGTH_BYTES = 4
 HANDFUL = 200
 """Frames of one turn: 1 MB, which is when the upstream hands them over."""
 
 
-def read_frames(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while prefix := file.read(LENGTH_BYTES):
-            yield file.read(int.from_bytes(prefix, "big"))
-
-
 def now_us() -> int:
     return time.time_ns() // 1_000
-
-
-def cpu_s() -> float:
-    """CPU time of this process, of which Pyodide knows nothing: there Node tells it."""
-    if sys.platform != "emscripten":
-        return time.process_time()
-    from js import process  # noqa: TID251 - of Node, in which Pyodide runs here
-
-    used = process.cpuUsage()
-    return float(used.user + used.system) / 1e6
-
-
-def best_us(
-    work: Callable[[Any], object], items: Sequence[Any], rounds: int, clock_s: Callable[[], float] = time.perf_counter
-) -> float:
-    """Microseconds of one item, on average, each with the best of its rounds."""
-    best = [float("inf")] * len(items)
-    for _ in range(rounds):
-        for index, item in enumerate(items):
-            started = clock_s()
-            work(item)
-            best[index] = min(best[index], clock_s() - started)
-    return sum(best) / len(items) * 1e6
 
 
 class Commits:

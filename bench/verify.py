@@ -10,22 +10,17 @@ README.md.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from both_pythons import in_pyodide, natively
 from recordings import production_recording, replay_of
 from relay_runs import Flow, measure_flow
 from table import heading, load, row, target
 
 from edgerelay_dev.network import NetworkProcess
 from edgerelay_dev.network.recording import read_recording
-from edgerelay_dev.offline.checkout import Checkout
 
 EVENTS = 20_000
 RUNS = 3
@@ -34,32 +29,8 @@ PLAIN_COMMITS_PER_S = 1_470
 """A plain first version, measured inside the Worker without a relay around it: frame, CAR, commit object, inversion,
 K-256, and encoding again."""
 
-STAGES = Path(__file__).with_name("stages.py")
 WHOLE = "a whole relay without sockets"
 K256, P256 = "signature, K-256", "signature, P-256"
-NODE_FLAGS = ("--experimental-wasm-jspi",)
-"""Lets Python wait for a promise, as it can in the Worker's runtime."""
-
-
-def stages_natively(recording: Path) -> Any:
-    checkout = Checkout.of_this_file()
-    return _run([sys.executable, str(STAGES), str(recording)], {"PYTHONPATH": str(checkout.root)})
-
-
-def stages_in_pyodide(recording: Path) -> Any:
-    """With the Worker's packages and its own cryptography, in the Pyodide of its runtime."""
-    checkout = Checkout.of_this_file()
-    runner = checkout.root / "tests" / "pyodide" / "run_python.mjs"
-    mounts = [f"{checkout.root}=/project", f"{checkout.python_modules}=/packages", f"{recording.parent}=/recordings"]
-    paths = "/packages:/project/src/worker:/project:/project/bench"
-    environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home/pyodide"}
-    command = [str(checkout.node), *NODE_FLAGS, str(runner), *mounts, "--", "stages", f"/recordings/{recording.name}"]
-    return _run(command, {"PYODIDE_ENVIRONMENT": json.dumps(environment)})
-
-
-def _run(command: list[str], environment: dict[str, str]) -> Any:
-    finished = subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(finished.stdout)
 
 
 def report_stages(pyodide: Any, native: Any) -> None:
@@ -110,7 +81,7 @@ def main() -> None:
     recording = production_recording(EVENTS)
     sizes = [len(frame) for frame in read_recording(recording)]
     print(f"{heading()}; frames of {sum(sizes) // len(sizes):,} B on average; ", end="", flush=True)
-    report_stages(stages_in_pyodide(recording), stages_natively(recording))
+    report_stages(in_pyodide("stages", recording), natively("stages", recording))
     flows: dict[str, list[Flow]] = {"trusted": [], "strict": []}
     with NetworkProcess(replay_of(recording)) as network:
         for _ in range(options.runs):  # in turn, so that a busy minute does not fall on one of them alone
