@@ -256,7 +256,7 @@ def _verify(data: bytes) -> None:
 
 def _record(block: bytes) -> None:
     text = record_to_json(block)
-    assert text == lines_twin.record(cbor2.loads(block))
+    assert text.decode() == lines_twin.record(cbor2.loads(block))
     assert isinstance(json.loads(text), dict)
 
 

@@ -14,7 +14,16 @@ from cbor2 import dumps
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.jetstream import Line, LineKind, RenderError, Rendering, Skipped, SkipReason, render
+from edgerelay.archive.jetstream import (
+    MAX_RECORDS_BYTES,
+    Line,
+    LineKind,
+    RenderError,
+    Rendering,
+    Skipped,
+    SkipReason,
+    render,
+)
 from edgerelay.atproto.car import MAX_BLOCK_BYTES
 from edgerelay.atproto.cid import cid_for_cbor, cid_to_text
 from edgerelay.atproto.fast_commit import read_common_commit
@@ -165,6 +174,21 @@ class TestSkippedOperations:
     def test_the_largest_record_is_rendered(self) -> None:
         block = dumps({"v": "&" * (MAX_BLOCK_BYTES - 9)}, canonical=True)
         assert len(only(commit([create(block)])).json) > 6 * (MAX_BLOCK_BYTES - 9)
+
+    def test_a_large_record_that_is_repeated_does_not_fill_the_memory(self) -> None:
+        block = dumps({"v": "x" * (MAX_BLOCK_BYTES - 9)}, canonical=True)
+        ops = [create(block, f"a.b.c/{number:03}") for number in range(MAX_OPS - 1)]
+        held = car([(cid_for_cbor(block), block)])
+        lines, skipped = render(commit([*ops, ("delete", "a.b.c/self", None)], held))
+        assert [line.time_us - SEQ for line in lines] == [*range(15), MAX_OPS - 1]
+        assert {each.reason for each in skipped} == {SkipReason.TOO_MUCH}
+        assert len(lines) + len(skipped) == MAX_OPS
+        assert 0 <= MAX_RECORDS_BYTES - sum(len(line.json) for line in lines) < len(block)
+
+    def test_what_cannot_come_of_repeating_is_never_too_much(self) -> None:
+        """Two megabytes of what is escaped the longest."""
+        ops = [create({"v": "\b" * 990_000, "n": number}, f"a.b.c/{number}") for number in range(2)]
+        assert len(render(commit(ops)).lines) == 2
 
 
 class TestIdentitiesAndAccounts:

@@ -12,6 +12,7 @@ Spec: Jetstream v1, "Event JSON" as it is served, the repository bluesky-social/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -23,7 +24,11 @@ from edgerelay.atproto.messages import KINDS, Account, Commit, Identity, Message
 from edgerelay.atproto.record_json import RecordError, record_to_json, text_to_json
 from edgerelay.errors import InvariantError, WireError
 
-__all__ = ["Line", "LineKind", "RenderError", "Rendering", "SkipReason", "Skipped", "render"]
+__all__ = ["MAX_RECORDS_BYTES", "Line", "LineKind", "RenderError", "Rendering", "SkipReason", "Skipped", "render"]
+
+MAX_RECORDS_BYTES: Final = 16_000_000
+"""JSON of the records in one frame's lines. Its blocks have 2 MB and grow sixfold where every letter is escaped; more
+comes only of operations that repeat a large record, up to 200 times, or of records full of empty strings of bytes."""
 
 
 class RenderError(InvariantError):
@@ -52,6 +57,9 @@ class SkipReason(StrEnum):
 
     NO_JSON = "no_json"
     """The record has no JSON form."""
+
+    TOO_MUCH = "too_much"
+    """With this record, the lines of the frame would hold more than `MAX_RECORDS_BYTES` of records."""
 
 
 class Line(NamedTuple):
@@ -125,14 +133,19 @@ def _render_commit(commit: Commit) -> Rendering:
         return _without_lines(commit, SkipReason.BAD_CAR)
     lines: list[Line] = []
     skipped: list[Skipped] = []
+    # Each record once, however many operations write it; a delete writes none.
+    records: dict[Cid | None, bytes | SkipReason] = {None: b""}
+    left_bytes = MAX_RECORDS_BYTES
     for time_us, op in enumerate(commit.ops, commit.seq):
-        try:
-            record = "" if op.cid is None else _record_fields(op.cid, blocks[op.cid])
-        except KeyError:
-            skipped.append(Skipped(op.path, SkipReason.NO_BLOCK))
-        except RecordError:
-            skipped.append(Skipped(op.path, SkipReason.NO_JSON))
+        if op.cid is not None and op.cid not in records:
+            records[op.cid] = _record_fields(op.cid, blocks)
+        record = records[op.cid]
+        if isinstance(record, bytes) and len(record) > left_bytes:
+            record = records[op.cid] = SkipReason.TOO_MUCH
+        if isinstance(record, SkipReason):
+            skipped.append(Skipped(op.path, record))
         else:
+            left_bytes -= len(record)
             lines.append(_operation_line(time_us, commit, op, record))
     return Rendering(tuple(lines), tuple(skipped))
 
@@ -141,35 +154,44 @@ def _without_lines(commit: Commit, reason: SkipReason) -> Rendering:
     return Rendering(skipped=tuple([Skipped(op.path, reason) for op in commit.ops]))
 
 
-def _record_fields(cid: Cid, block: bytes) -> str:
-    return f',"record":{record_to_json(block)},"cid":"{cid_to_text(cid)}"'
+def _record_fields(cid: Cid, blocks: Mapping[Cid, bytes]) -> bytes | SkipReason:
+    block = blocks.get(cid)
+    if block is None:
+        return SkipReason.NO_BLOCK
+    try:
+        return b',"record":%b,"cid":"%b"' % (record_to_json(block), cid_to_text(cid).encode())
+    except RecordError:
+        return SkipReason.NO_JSON
 
 
 # Only text of people's own choice is escaped: no syntax of identifiers and times has a letter that must be.
 
 
-def _operation_line(time_us: int, commit: Commit, op: RepoOp, record: str) -> Line:
+def _operation_line(time_us: int, commit: Commit, op: RepoOp, record: bytes) -> Line:
     collection, _, record_key = op.path.partition("/")
-    text = (
+    start = (
         f'{{"did":"{commit.did}","time_us":{time_us},"kind":"commit","commit":{{"rev":"{commit.rev}",'
-        f'"operation":"{op.action}","collection":"{collection}","rkey":"{record_key}"{record}}}}}'
+        f'"operation":"{op.action}","collection":"{collection}","rkey":"{record_key}"'
     )
-    return Line(time_us, LineKind.COMMIT, commit.did, collection, text.encode())
+    return Line(time_us, LineKind.COMMIT, commit.did, collection, start.encode() + record + b"}}")
 
 
 def _render_identity(identity: Identity) -> Rendering:
-    handle = "" if identity.handle is None else f'"handle":{text_to_json(identity.handle)},'
-    fields = f'"did":"{identity.did}",{handle}"seq":{identity.seq},"time":"{identity.time}"'
-    return _render_one(LineKind.IDENTITY, identity, fields)
+    handle = _optional("handle", identity.handle)
+    start, end = f'"did":"{identity.did}",', f'"seq":{identity.seq},"time":"{identity.time}"'
+    return _render_one(LineKind.IDENTITY, identity, start.encode() + handle + end.encode())
 
 
 def _render_account(account: Account) -> Rendering:
-    status = "" if account.status is None else f'"status":{text_to_json(account.status)},'
-    active = "true" if account.active else "false"
-    fields = f'"active":{active},"did":"{account.did}","seq":{account.seq},{status}"time":"{account.time}"'
-    return _render_one(LineKind.ACCOUNT, account, fields)
+    active, status = "true" if account.active else "false", _optional("status", account.status)
+    start, end = f'"active":{active},"did":"{account.did}","seq":{account.seq},', f'"time":"{account.time}"'
+    return _render_one(LineKind.ACCOUNT, account, start.encode() + status + end.encode())
 
 
-def _render_one(kind: LineKind, message: Identity | Account, fields: str) -> Rendering:
-    text = f'{{"did":"{message.did}","time_us":{message.seq},"kind":"{kind}","{kind}":{{{fields}}}}}'
-    return Rendering((Line(message.seq, kind, message.did, "", text.encode()),))
+def _optional(name: str, text: str | None) -> bytes:
+    return b"" if text is None else b'"%b":%b,' % (name.encode(), text_to_json(text))
+
+
+def _render_one(kind: LineKind, message: Identity | Account, fields: bytes) -> Rendering:
+    start = f'{{"did":"{message.did}","time_us":{message.seq},"kind":"{kind}","{kind}":{{'
+    return Rendering((Line(message.seq, kind, message.did, "", start.encode() + fields + b"}}"),))
