@@ -16,6 +16,10 @@ __all__ = ["BrotliCodec"]
 MODULE: Final = "edgerelay/cloudflare/brotli.mjs"
 """By its path below the folder of `main`."""
 
+SMALLEST_BUFFER_BYTES: Final = 65_536
+"""The platform's limit is on the buffer that it grows while it unpacks, by a chunk and then by doubling: "Memory limit
+exceeded", though everything would have fitted."""
+
 
 class BrotliCodec:
     """`Codec` over the functions of a JavaScript module, which is imported when it is first asked for.
@@ -41,8 +45,8 @@ class BrotliCodec:
     def decompress(self, packed: bytes, raw_bytes: int) -> bytes:
         """Unpack what gives exactly `raw_bytes`."""
         try:
-            # The platform takes no limit below 1.
-            raw: bytes = self._module().decompress(to_js(packed), max(1, raw_bytes)).to_bytes()
+            limit_bytes = 2 * raw_bytes + SMALLEST_BUFFER_BYTES
+            raw: bytes = self._module().decompress(to_js(packed), limit_bytes).to_bytes()
         except JsException as error:
             raise CodecError(f"brotli: {error}") from error
         if len(raw) != raw_bytes:
