@@ -19,6 +19,7 @@ from typing import Any
 
 from timings import best_us, cpu_s, read_frames
 
+from edgerelay.archive.codec import ZlibCodec
 from edgerelay.atproto.car import parse_car
 from edgerelay.atproto.commit import announced_commit
 from edgerelay.atproto.frames import Frame, decode_frame
@@ -41,6 +42,7 @@ from edgerelay.runtime.memory import (
     ManualTimer,
     MemoryDirectory,
     MemoryLog,
+    MemoryObjects,
     MemoryShards,
     MemorySignatures,
     MemoryUpstream,
@@ -139,6 +141,8 @@ class Relay:
             shards=self._shards,
             signatures=self._signatures,
             identities=self._directory,
+            objects=MemoryObjects(),
+            codec=ZlibCodec(),
             timer=ManualTimer(now_us, lambda: None),
             lookup_timer=ManualTimer(now_us, lambda: None),
             log=MemoryLog(),

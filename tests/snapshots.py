@@ -61,6 +61,14 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
             "bytes": 5_600_000,
             "ring_bytes": 2_000_000,
         },
+        "archive": {
+            "archived_seq": last_seq - 30_000_000,
+            "waiting_bytes": 900_000,
+            "groups": 40,
+            "bytes": 3_000_000,
+            "failures": 1,
+            "last_problem": "",
+        },
         "storage": {
             "rows_written": 110,
             "rows_per_s": 25.0,

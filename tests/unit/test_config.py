@@ -39,6 +39,7 @@ DEFAULTS: dict[str, str | int] = {
     "RING_BYTES": 8_000_000,
     "LOG_MIN_MINUTES": 10,
     "LOG_STOP_BYTES": 4_000_000_000,
+    "SEAL_S": 60,
     "CHECKPOINT_S": 60,
     "ALARM_S": 30,
     "SILENCE_S": 120,

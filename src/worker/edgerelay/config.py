@@ -80,11 +80,15 @@ class Settings:
     ring_bytes: int = _number(8 * _MB, 1 * _MB, 32 * _MB)
     """Bytes of recent batches kept in memory, in RelayState and in each shard. All of an isolate's memory is 128 MB."""
 
-    log_min_minutes: int = _number(10, 1, 1_440)
-    """Minutes of events that the hot log keeps at least."""
+    log_min_minutes: int = _number(10, 0, 1_440)
+    """Minutes of events that the hot log keeps at least, so that readers a little behind need not read the archive."""
 
-    log_stop_bytes: int = _number(4_000 * _MB, 8 * _MB, 9_000 * _MB)
-    """Bytes at which the hot log reuses its oldest rows. An object may store 10 GB."""
+    log_stop_bytes: int = _number(4_000 * _MB, 1 * _MB, 9_000 * _MB)
+    """Bytes at which the hot log reuses the rows of its oldest events, once they are in the archive. An object may
+    store 10 GB."""
+
+    seal_s: int = _number(60, 1, 3_600)
+    """Seconds that an event waits at most before it goes into the archive. More is fewer and larger objects."""
 
     checkpoint_s: int = _number(60, 5, 3_600)
     """Seconds between two checkpoints: what a restart reads again is at most the heads of this long."""

@@ -1,6 +1,8 @@
 """The two families of errors: theirs and ours.
 
     EdgeRelayError
+    ├── ObjectStoreError              the bucket of the archive does not answer: tried again, and nothing is lost
+    │   └── ObjectMissingError        it has no object of that name
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
     │   ├── FetchError                a host that does not answer
     │   ├── Refusal                   an event that fails a check
@@ -22,6 +24,7 @@
         │   ├── ContainerForeign      that never was one
         │   ├── ContainerNewer        that this code does not understand
         │   └── ContainerTruncated    with bytes missing
+        ├── DamagedError              a part of the archive that cannot be read
         ├── IdentityRecordError       a stored identity
         ├── ObjectNameError           a name in the archive that is not one of ours
         ├── RecordRunError            a stored row of records

@@ -643,6 +643,14 @@ class TestBounds:
         assert list(stage.relay.host.upstream.pauses) == [PauseReason.ARCHIVE]
         assert (stage.play >> LogFilled(full=False) << OpenUpstream(2, 0)).done()
 
+    def test_a_full_log_is_checkpointed_at_once_for_it_may_wait_for_nothing_else(self) -> None:
+        stage = Stage().live()
+        stage.pass_on(commit(1, 1))
+        stage.after(flushes=1)
+        assert [each.at_seq for each in stage.handle(LogFilled(full=True)) if isinstance(each, Checkpoint)] == [
+            stage.relay.last_seq
+        ]
+
     def test_a_log_that_fills_while_nothing_is_open_has_nothing_to_close(self) -> None:
         stage = Stage().live()
         stage.handle(UpstreamClosed(1, ""))

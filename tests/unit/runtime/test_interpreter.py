@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from edgerelay.archive.batch import Batch, BatchBuilder
+from edgerelay.archive.codec import ZlibCodec
 from edgerelay.atproto.frames import Frame
 from edgerelay.atproto.messages import Identity
 from edgerelay.relay import commands
@@ -40,6 +41,7 @@ from edgerelay.runtime.memory import (
     ManualTimer,
     MemoryDirectory,
     MemoryLog,
+    MemoryObjects,
     MemoryShards,
     MemorySignatures,
     MemoryUpstream,
@@ -117,13 +119,15 @@ class Stand:
             shards=self.shards,
             signatures=self.signatures,
             identities=self.directory,
+            objects=MemoryObjects(),
+            codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.timer,
             log=self.lines,
             clock=self.clock,
             random=lambda: 0.5,
         )
-        self.log = HotLog(self.sql, LogPolicy(1, 0))
+        self.log = HotLog(self.sql, LogPolicy(1, 0), 2**53)
         self.accounts = Tidied()
         self.registry = Registry(self.sql)
         self.identities = MemoryIdentities()
@@ -179,7 +183,7 @@ class TestEffects:
 
     def test_an_append_is_durable_and_tidies_up_a_little(self, stand: Stand) -> None:
         assert stand.do(Append(batch(0, 5))) is None
-        assert HotLog(stand.sql, LogPolicy(1, 0)).last_seq == 5
+        assert HotLog(stand.sql, LogPolicy(1, 0), 2**53).last_seq == 5
         assert stand.accounts.steps == 1
 
     def test_what_a_checkpoint_covers_may_be_forgotten(self, stand: Stand) -> None:

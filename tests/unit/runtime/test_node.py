@@ -6,6 +6,7 @@ is in the log with what the host did.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
+from edgerelay.archive.codec import ZlibCodec
 from edgerelay.atproto.frames import MAX_FRAME_BYTES
 from edgerelay.atproto.identity import Identity
 from edgerelay.atproto.lookup import LookupFailure
@@ -36,6 +38,7 @@ from edgerelay.runtime.memory import (
     ManualTimer,
     MemoryDirectory,
     MemoryLog,
+    MemoryObjects,
     MemoryShards,
     MemorySignatures,
     MemoryUpstream,
@@ -43,6 +46,7 @@ from edgerelay.runtime.memory import (
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
+from tests.coroutines import finished
 from tests.oracle import frames
 from tests.oracle.host import Happening, SlowHost
 from tests.oracle.repo import Repo, is_signed
@@ -148,6 +152,8 @@ class World:
             shards=self.shards,
             signatures=self.signatures,
             identities=self.directory,
+            objects=MemoryObjects(),
+            codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
             log=self.log,
@@ -160,6 +166,10 @@ class World:
 
     def deliver(self, event: Any) -> None:
         self.node.turn(event)
+
+    def archive(self) -> None:
+        """Store what is due."""
+        finished(self.node.archivist.run(lambda: asyncio.sleep(0)))
 
     # the host
 
@@ -613,6 +623,10 @@ class TestFullLog:
         world.wait(61)
         world.deliver(TimePassed())
         world.deliver(TimePassed())
+        assert world.pauses == [PauseReason.ARCHIVE], "nothing is archived"
+        world.archive()
+        world.deliver(TimePassed())
+        world.deliver(TimePassed())
         assert (world.pauses, world.state) == ([], UpstreamState.CONNECTING)
         world.answer()
         world.upstream.send(frames.commit(6, ALICE, frames.tid(6), size_bytes=1_900_000))
@@ -625,6 +639,7 @@ class TestFullLog:
         for seq in range(1, 8):
             world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
             world.wait(61)
+            world.archive()
             world.deliver(TimePassed())
             world.deliver(TimePassed())
             world.answer()
@@ -683,6 +698,8 @@ class StrictWorld:
             shards=MemoryShards(self.deliver),
             signatures=self.signatures,
             identities=self.directory,
+            objects=MemoryObjects(),
+            codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
             log=MemoryLog(),

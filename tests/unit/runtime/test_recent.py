@@ -51,3 +51,15 @@ def test_the_newest_value_counts() -> None:
     assert recent.get(0) == "new"
     recent.add(0, "newest")
     assert recent.get(0) == "newest"
+
+
+def test_what_is_to_be_forgotten_is_in_neither_generation() -> None:
+    recent: Recent[int, str] = Recent(1)
+    for number in (0, 1):
+        recent.add(number, str(number))
+        recent.forget(number)
+        assert (number in recent, recent.get(number)) == (False, None)
+    recent.add(2, "2")
+    recent.add(3, "3")
+    recent.forget(2)
+    assert (2 in recent, 3 in recent) == (False, True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgerelay.atproto.frames import MAX_SEQ
 from edgerelay.relay.position import PositionRow
-from edgerelay.runtime.registry import Registry
+from edgerelay.runtime.registry import ArchiveMark, Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sqlite
 
@@ -127,3 +127,10 @@ class TestShards:
         registry.remember_shard("live-0", "enam")
         registry.forget_shard("live")
         assert registry.shards() == [("live-0", "enam")]
+
+
+def test_how_far_the_archive_has_come_is_remembered(registry: Registry) -> None:
+    assert registry.archive_mark() == ArchiveMark(0, 0)
+    for mark in (ArchiveMark(0, 9), ArchiveMark(9, 0)):
+        registry.save_archive_mark(mark)
+        assert registry.archive_mark() == mark

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.api.query import Subject
+from edgerelay.archive.codec import ZlibCodec
 from edgerelay.atproto.identity import Absence, Identity, parse_document
 from edgerelay.atproto.keys import Curve, PublicKey
 from edgerelay.atproto.messages import KINDS, LEGACY_KINDS
@@ -37,6 +38,7 @@ from edgerelay.runtime.memory import (
     ManualTimer,
     MemoryDirectory,
     MemoryLog,
+    MemoryObjects,
     MemoryShards,
     MemorySignatures,
     MemoryUpstream,
@@ -68,6 +70,8 @@ class World:
             shards=MemoryShards(self.deliver),
             signatures=self.signatures,
             identities=self.directory,
+            objects=MemoryObjects(),
+            codec=ZlibCodec(),
             timer=ManualTimer(self.clock, lambda: self.deliver(TimePassed())),
             lookup_timer=self.lookup_timer,
             log=self.log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 from edgerelay import __version__
 from edgerelay.api.snapshot import (
     AccountsState,
+    ArchiveState,
     HotLogState,
     IdentityState,
     ShardState,
@@ -20,6 +22,7 @@ from edgerelay.api.snapshot import (
     UpstreamReport,
 )
 from edgerelay.archive.batch import Batch
+from edgerelay.archive.codec import ZlibCodec
 from edgerelay.atproto.identity import Absence, Identity
 from edgerelay.atproto.lookup import LookupFailure
 from edgerelay.config import Settings
@@ -40,12 +43,14 @@ from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.reject import TOLERABLE, RejectReason
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, LookupsDue
 from edgerelay.runtime.interpreter import Ports
+from edgerelay.runtime.memory import MemoryObjects
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.schema import SCHEMA_VERSION
 from edgerelay.runtime.snapshot import SnapshotTaker
 from edgerelay.runtime.sql import Sqlite
 from edgerelay.runtime.verification import HeldVerifier
+from tests.coroutines import finished
 from tests.oracle import frames
 
 START_US = frames.NOW_US
@@ -57,6 +62,7 @@ OBJECTS = [
     ("identity", IdentityState),
     ("accounts", AccountsState),
     ("hot_log", HotLogState),
+    ("archive", ArchiveState),
     ("storage", StorageState),
 ]
 
@@ -113,11 +119,14 @@ class Life:
             {"UPSTREAM": "wss://pds.test", "UPSTREAM_START": "oldest", "VERIFY": "trusted", **settings}
         )
         self.sql = Sqlite()
+        self.objects = MemoryObjects()
         ports = Ports(
             upstream=platform,
             shards=platform,
             signatures=platform,
             identities=platform,
+            objects=self.objects,
+            codec=ZlibCodec(),
             timer=platform,
             lookup_timer=platform,
             log=platform,
@@ -373,6 +382,27 @@ class TestLogAndShards:
         assert log["ring_bytes"] > 0
         assert (taken["events"], storage["flushes"], storage["failures"]) == (3, 2, 0)
         assert storage["schema_version"] == SCHEMA_VERSION
+
+    def test_what_waits_for_the_archive_and_what_is_in_it(self, live: Live) -> None:
+        life = live().at(S_US)
+        life.connect()
+        life.receive(identities(1, 2))
+        waiting = life.take()["archive"]
+        assert waiting["waiting_bytes"] == life.take()["hot_log"]["bytes"] > 0
+        assert {waiting[name] for name in ("archived_seq", "groups", "bytes", "failures")} == {0}
+        life.at(120 * S_US)
+        life.objects.problem = "no bucket"
+        finished(life.node.archivist.run(lambda: asyncio.sleep(0)))
+        failed = life.take()["archive"]
+        assert (failed["failures"], failed["last_problem"], failed["groups"]) == (1, "no bucket", 0)
+        life.at(240 * S_US)
+        life.objects.problem = ""
+        finished(life.node.archivist.run(lambda: asyncio.sleep(0)))
+        taken = life.take()
+        stored = taken["archive"]
+        assert (stored["archived_seq"], stored["waiting_bytes"]) == (taken["hot_log"]["last_seq"], 0)
+        assert (stored["groups"], stored["failures"], stored["last_problem"]) == (1, 1, "")
+        assert stored["bytes"] == sum(map(len, life.objects.objects.values()))
 
     def test_a_clock_that_fell_behind_the_numbers_is_counted(self, live: Live) -> None:
         life = live().at(1_200 * S_US)

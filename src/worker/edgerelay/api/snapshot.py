@@ -9,6 +9,7 @@ from typing import TypedDict
 
 __all__ = [
     "AccountsState",
+    "ArchiveState",
     "HotLogState",
     "IdentityState",
     "ShardState",
@@ -84,6 +85,26 @@ class HotLogState(TypedDict):
     ring_bytes: int
 
 
+class ArchiveState(TypedDict):
+    """The archive's writer."""
+
+    archived_seq: int
+    """Every event up to this number is in the archive."""
+
+    waiting_bytes: int
+    """Size of the events that are not."""
+
+    groups: int
+    """Groups that were stored since the object started."""
+
+    bytes: int
+    """Their size."""
+
+    failures: int
+    last_problem: str
+    """Why the last group could not be stored; empty if it could."""
+
+
 class StorageState(TypedDict):
     """Writing."""
 
@@ -126,6 +147,7 @@ class Snapshot(TypedDict):
     identity: IdentityState
     accounts: AccountsState
     hot_log: HotLogState
+    archive: ArchiveState
     storage: StorageState
     shards: list[ShardState]
     flush_ms: list[float]

@@ -7,6 +7,7 @@ with every batch. A reader that is behind keeps a timer, so that a shard never f
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 import uuid
@@ -20,8 +21,10 @@ from workers import DurableObject, Response
 from edgerelay.api.message import Request, error_response
 from edgerelay.api.router import finish
 from edgerelay.api.subscribe import Subscription, parse_subscription
-from edgerelay.archive.batch import HEAD_VERSION, BatchHead, decode_head
+from edgerelay.archive.batch import HEAD_VERSION, Batch, BatchHead, decode_head
 from edgerelay.atproto.frames import encode_error, encode_info
+from edgerelay.cloudflare.brotli import BrotliCodec
+from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
@@ -41,6 +44,9 @@ from edgerelay.relay.shard import (
     ShardCommand,
     ShardPolicy,
 )
+from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.replay import Replay
 
 __all__ = ["Buffered", "SubscriberShard"]
 
@@ -54,6 +60,9 @@ PACE_MS: Final = 20
 
 ASK_MS: Final = 2_000
 """Milliseconds after which a shard without a feed asks for it again."""
+
+READ_RETRY_S: Final = 1
+"""Seconds before a reader asks again for what neither RelayState nor the bucket gave."""
 
 _NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
@@ -81,6 +90,9 @@ class SubscriberShard(DurableObject):
         self._tasks = Tasks(self._broken)
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._shard: Shard[Buffered] = Shard(policy, self._unsent)
+        codec = BrotliCodec()
+        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), {codec.id: codec})
+        self._replay: Replay[Buffered] = Replay(archive, self._read_log, _load, self._log)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_proxy = create_proxy(self._pace)
         self._pace_timer: object | None = None
@@ -240,13 +252,18 @@ class SubscriberShard(DurableObject):
 
     async def _read(self, reader: str, cursor: int) -> None:
         try:
-            answer = await self._relay.read(cursor)
-        except (JsException, OSError) as error:
-            self._shard.read_failed(reader)
+            history = await self._replay.find(cursor)
+        except (JsException, OSError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
+            await asyncio.sleep(READ_RETRY_S)
+            self._shard.read_failed(reader)
+            self._pace()
             return
-        self._carry_out(self._shard.answer(reader, _history(answer)))
+        self._carry_out(self._shard.answer(reader, history))
         self._pace()
+
+    async def _read_log(self, cursor: int) -> History[Buffered]:
+        return _history(await self._relay.read(cursor))
 
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
@@ -306,13 +323,20 @@ def _history(answer: Any) -> History[Buffered]:
     return History(batch, forgotten)
 
 
+def _load(batch: Batch) -> Buffered:
+    """A block of the archive."""
+    return Buffered(batch.head, batch.size_bytes, _views(to_js(batch.frames), batch.head))
+
+
 def _cut(buffer: Any, offset: int) -> Buffered:
     """A batch message in a buffer: its head decoded, its frames as views."""
     length = int.from_bytes(js.Uint8Array.new(buffer, offset, _LENGTH_BYTES).to_bytes(), "big")
     start = offset + _LENGTH_BYTES
     head = decode_head(js.Uint8Array.new(buffer, start, length).to_bytes())
     frames = js.Uint8Array.new(buffer, start + length)
-    starts = head.frame_starts()
+    return Buffered(head, length + int(frames.byteLength), _views(frames, head))
+
+
+def _views(frames: Any, head: BatchHead) -> list[Any]:
     cut = frames.subarray
-    views = [cut(begin, end) for begin, end in pairwise(starts)]
-    return Buffered(head, length + starts[-1], views)
+    return [cut(begin, end) for begin, end in pairwise(head.frame_starts())]

@@ -18,11 +18,15 @@ from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.snapshot import Snapshot
 from edgerelay.api.subscribe import PATH as SUBSCRIBE
 from edgerelay.api.subscribe import Subscription, parse_subscription
+from edgerelay.cloudflare.bucket import Bucket
+from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.errors import InvariantError, SettingsError
+from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.sweep import sweep
 
 __all__ = ["Default"]
 
@@ -31,6 +35,8 @@ SNAPSHOT_MS: Final = 1_000
 
 SHARD: Final = "live-0"
 """The shard of all subscribers, until there is more than one."""
+
+_DAY_US: Final = 86_400_000_000
 
 _cached: list[tuple[float, Snapshot]] = []
 
@@ -55,11 +61,16 @@ class Default(WorkerEntrypoint):
         return to_response(finish(asked, answer or await self._answer(asked)))
 
     async def scheduled(self, *_: Any) -> None:
-        """Every minute: wake RelayState, should its alarm be lost."""
+        """Every minute: wake RelayState, should its alarm be lost, and sweep the archive."""
         await self._relay().poke()
+        settings = read_settings(self.env)
+        try:
+            await sweep(Bucket(self.env.ARCHIVE._binding), make_clock(settings)(), settings.retention_days * _DAY_US)
+        except ObjectStoreError as error:
+            JsonLog("worker", "error").write("error", "sweep_failed", {"problem": str(error)})
 
     async def queue(self, batch: Any, *_: Any) -> None:
-        """Nothing is archived yet, so nobody has sent these messages: they come again, as wrangler.toml says."""
+        """There are no segments yet, so nobody has sent these messages: they come again, as wrangler.toml says."""
         for message in batch.messages:
             JsonLog("worker", "error").write("error", "unexpected_message", {"queue": str(batch.queue)})
             message.retry()

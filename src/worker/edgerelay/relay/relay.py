@@ -218,6 +218,7 @@ class Relay:
             self._close_upstream(commands)
             self.host.upstream.pause(PauseReason.ARCHIVE, now_us)
             commands.append(Log("error", "hot_log_full", {}))
+            self._checkpointed_us = 0  # due: what no checkpoint covers cannot be forgotten
         else:
             self.host.upstream.resume(PauseReason.ARCHIVE, now_us)
 

@@ -2,9 +2,11 @@
 
 One batch is one row, unless a single event is larger than a row may be; then it takes a few. A flush therefore writes
 one row and deletes none. A slot is used again only when its batch may be forgotten: it is older than the least time
-that the log keeps, a checkpoint covers what a restart would need of it, and the log has reached its size.
+that the log keeps, a checkpoint covers what a restart would need of it, its events are in the archive, and the log has
+reached its size.
 
-It stores what `archive.batch` encodes, and answers "which batch holds the first event at or beyond this cursor".
+It stores what `archive.batch` encodes, and answers "which batch holds the first event at or beyond this cursor". It is
+told how far the archive has come; what an archive is it does not know.
 """
 
 from __future__ import annotations
@@ -53,15 +55,20 @@ class _Entry(NamedTuple):
 class HotLog:
     """The batches on disk. One instance owns the table."""
 
-    def __init__(self, sql: Sql, policy: LogPolicy) -> None:
-        """Read the index of what is there; frames stay on disk."""
+    def __init__(self, sql: Sql, policy: LogPolicy, archived_seq: int) -> None:
+        """Read the index of what is there; frames stay on disk. `archived_seq` is what `archived` was last told."""
         self._sql = sql
         self._policy = policy
+        self.archived_seq = archived_seq
+        """Every event up to this number is in the archive."""
+
         self._entries: list[_Entry] = []
         self._last_seqs: list[int] = []
         self._free: list[int] = []
         self._slots = 0
         self.size_bytes = 0
+        self.unarchived_bytes = 0
+        """Bytes of the batches that are not in the archive with all their events."""
         self._load()
 
     def __len__(self) -> int:
@@ -81,6 +88,20 @@ class HotLog:
     def missing_up_to(self) -> int:
         """Every event up to this number is forgotten; 0 if none ever was."""
         return self._entries[0].prev_seq if self._entries else 0
+
+    @property
+    def unarchived_seq(self) -> int:
+        """Number of the first event that is not in the archive; 0 if there is none."""
+        index = bisect_left(self._last_seqs, self.archived_seq + 1)
+        if index == len(self._entries):
+            return 0
+        return max(self._entries[index].first_seq, self.archived_seq + 1)
+
+    def archived(self, seq: int) -> None:
+        """The archive holds every event up to this number."""
+        done = slice(bisect_left(self._last_seqs, self.archived_seq + 1), bisect_left(self._last_seqs, seq + 1))
+        self.unarchived_bytes -= sum([entry.size_bytes for entry in self._entries[done]])
+        self.archived_seq = max(self.archived_seq, seq)
 
     def is_full(self, now_us: int, checkpoint_seq: int) -> bool:
         """The log has its size and nothing in it may be forgotten yet."""
@@ -111,6 +132,12 @@ class HotLog:
         index = bisect_left(self._last_seqs, cursor)
         return self._read(self._entries[index]) if index < len(self._entries) else None
 
+    def batches_after(self, seq: int) -> Iterator[Batch]:
+        """The batches that end beyond `seq`, oldest first; those that are appended meanwhile too."""
+        while (batch := self.read(seq + 1)) is not None:
+            yield batch
+            seq = batch.head.last_seq
+
     def heads_after(self, seq: int) -> Iterator[BatchHead]:
         """The heads of all batches that end beyond `seq`, oldest first."""
         for entry in self._entries[bisect_left(self._last_seqs, seq + 1) :]:
@@ -130,7 +157,7 @@ class HotLog:
             if len(own) != parts or prev_seq != self.last_seq:
                 self._entries.clear()
                 self._last_seqs.clear()
-                self.size_bytes = 0
+                self.size_bytes = self.unarchived_bytes = 0
             if len(own) == parts:
                 size_bytes = sum([row[5] for row in own])
                 self._note(_Entry(prev_seq, first_seq, last_seq, tuple([row[4] for row in own]), size_bytes))
@@ -143,12 +170,14 @@ class HotLog:
         self._entries.append(entry)
         self._last_seqs.append(entry.last_seq)
         self.size_bytes += entry.size_bytes
+        if entry.last_seq > self.archived_seq:
+            self.unarchived_bytes += entry.size_bytes
 
     def _may_forget(self, now_us: int, checkpoint_seq: int) -> bool:
         last_seq = self._last_seqs[0] if self._entries else self.last_seq
         if last_seq == self.last_seq:  # the newest batch says where the stream stands
             return False
-        return last_seq <= checkpoint_seq and last_seq <= now_us - self._policy.keep_us
+        return last_seq <= min(checkpoint_seq, self.archived_seq, now_us - self._policy.keep_us)
 
     def _forget_oldest(self) -> None:
         entry = self._entries.pop(0)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from edgerelay.archive.codec import Codec
 from edgerelay.relay.accounts import AccountStore
 from edgerelay.relay.commands import (
     Append,
@@ -31,6 +32,7 @@ from edgerelay.relay.commands import (
 from edgerelay.relay.events import Event, EventsVerified
 from edgerelay.relay.identities import IdentityStore
 from edgerelay.runtime.hot_log import HotLog
+from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import IdentityPort, LogSink, ShardPort, SignaturePort, Timer, UpstreamPort, Verifier
 from edgerelay.runtime.registry import Registry
 
@@ -45,6 +47,12 @@ class Ports:
     shards: ShardPort
     signatures: SignaturePort
     identities: IdentityPort
+    objects: ObjectStore
+    """Where the archive lies."""
+
+    codec: Codec
+    """What packs it."""
+
     timer: Timer
     """Fires `TimePassed`."""
 

@@ -7,7 +7,7 @@ is gone, and what is sent into one is lost without a word. Nothing happens by it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from edgerelay.archive.batch import Batch
 from edgerelay.atproto.lookup import PATIENCE_S
@@ -28,6 +28,7 @@ from edgerelay.relay.events import (
 from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
 from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
+from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
 
 __all__ = [
     "ManualClock",
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryDirectory",
     "MemoryFetcher",
     "MemoryLog",
+    "MemoryObjects",
     "MemoryShards",
     "MemorySignatures",
     "MemoryUpstream",
@@ -240,6 +242,51 @@ class MemoryDirectory:
         statuses, self.statuses = self.statuses, []
         for did, _ in statuses:
             self._deliver(StatusTold(did, active, status))
+
+
+class MemoryObjects:
+    """`ObjectStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.problem = ""
+        """Why no call succeeds; empty if they do."""
+
+        self.reads = 0
+        """How many parts of objects were read."""
+
+    async def put(self, name: str, data: bytes) -> bool:
+        self._check()
+        is_new = name not in self.objects
+        self.objects.setdefault(name, data)
+        return is_new
+
+    async def read(self, name: str, offset: int, length: int) -> bytes:
+        return self._get(name)[offset : offset + length]
+
+    async def read_tail(self, name: str, length: int) -> Tail:
+        data = self._get(name)
+        return Tail(data[-length:], len(data))
+
+    async def names(self, prefix: str, after: str = "", limit: int = MAX_LISTED) -> list[str]:
+        self._check()
+        return sorted(name for name in self.objects if name.startswith(prefix) and name > after)[:limit]
+
+    async def delete(self, names: Sequence[str]) -> None:
+        self._check()
+        for name in names:
+            self.objects.pop(name, None)
+
+    def _get(self, name: str) -> bytes:
+        self._check()
+        self.reads += 1
+        if name not in self.objects:
+            raise ObjectMissingError(name)
+        return self.objects[name]
+
+    def _check(self) -> None:
+        if self.problem:
+            raise ObjectStoreError(self.problem)
 
 
 class MemoryLog:

@@ -21,6 +21,7 @@ from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import PauseReason
 from edgerelay.relay.vetting import IdentitiesResolved, LookupsDue, SignaturesChecked, Vetting, VettingEvent
 from edgerelay.runtime.account_runs import AccountRuns
+from edgerelay.runtime.archivist import Archivist
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
@@ -31,7 +32,8 @@ from edgerelay.runtime.verification import VettingVerifier
 
 __all__ = ["Node"]
 
-_MINUTE_US = 60_000_000
+_S_US = 1_000_000
+_MINUTE_US = 60 * _S_US
 
 
 class Node:
@@ -51,11 +53,21 @@ class Node:
         self._in_turn = False
         self.storage_failures = 0
         self._start(connection=0, problem="")
+        self.archivist = Archivist(
+            ports.objects,
+            ports.codec,
+            Registry(sql),
+            lambda: self.log,
+            ports.log,
+            ports.clock,
+            settings.seal_s * _S_US,
+        )
 
     def _start(self, *, connection: int, problem: str) -> None:
         settings, sql, ports = self._settings, self._sql, self._ports
         registry = Registry(sql)
-        self.log = HotLog(sql, LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US))
+        policy = LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US)
+        self.log = HotLog(sql, policy, registry.archive_mark().archived_seq)
         self.accounts = AccountRuns(sql)
         self.identities = IdentityRuns(sql)
         host_id = registry.host_id(settings.upstream) if settings.upstream else 0

@@ -40,6 +40,11 @@ class Recent(Generic[_Key, _Value]):
             self.supersede({})
         self._newer[key] = value
 
+    def forget(self, key: _Key) -> None:
+        """Do not remember an entry."""
+        self._newer.pop(key, None)
+        self._older.pop(key, None)
+
     def supersede(self, entries: dict[_Key, _Value]) -> None:
         """Begin a generation with `entries`, each at least as new as what is kept under its key."""
         self._older = self._newer

@@ -1,4 +1,5 @@
-"""The small tables of RelayState: hosts, their positions at the last checkpoint, and shards with readers.
+"""The small tables of RelayState: hosts, their positions at the last checkpoint, shards with readers, and how far the
+archive has come.
 
 What changes with every event is in the hot log; these rows change rarely.
 """
@@ -7,11 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from edgerelay.relay.position import PositionRow
 from edgerelay.runtime.sql import Sql
 
-__all__ = ["Registry"]
+__all__ = ["ArchiveMark", "Registry"]
+
+
+class ArchiveMark(NamedTuple):
+    """How far the archive has come."""
+
+    archived_seq: int = 0
+    """Every event up to this number is in a group that was stored."""
+
+    planned_seq: int = 0
+    """The next group ends with this event; 0 if none was begun. What is stored twice has the same name."""
 
 
 class Registry:
@@ -62,3 +74,12 @@ class Registry:
     def forget_shard(self, name: str) -> None:
         """A shard has none."""
         self._sql.execute("DELETE FROM shards WHERE name = ?", name)
+
+    def archive_mark(self) -> ArchiveMark:
+        """How far the archive has come."""
+        rows = self._sql.execute("SELECT archived_seq, planned_seq FROM archive")
+        return ArchiveMark(*rows[0]) if rows else ArchiveMark()
+
+    def save_archive_mark(self, mark: ArchiveMark) -> None:
+        """Store how far the archive has come."""
+        self._sql.execute("INSERT OR REPLACE INTO archive VALUES (1, ?, ?)", *mark)

@@ -30,6 +30,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         *ACCOUNT_TABLES,
     ),
     IDENTITY_TABLES,
+    ("CREATE TABLE archive (id INTEGER PRIMARY KEY, archived_seq INTEGER NOT NULL, planned_seq INTEGER NOT NULL)",),
 )
 """Step n brings a state from version n to n + 1. Steps are never changed once they have run anywhere."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgerelay import __version__
 from edgerelay.api.snapshot import (
     AccountsState,
+    ArchiveState,
     HotLogState,
     IdentityState,
     ShardState,
@@ -55,6 +56,7 @@ class SnapshotTaker:
             identity=self._identity(),
             accounts=AccountsState(chain_breaks=relay.ledger.book.chain_breaks, restated=relay.ledger.counts.statuses),
             hot_log=self._hot_log(),
+            archive=self._archive(),
             storage=self._storage(now_us),
             shards=[
                 ShardState(
@@ -119,6 +121,17 @@ class SnapshotTaker:
             batches=len(log),
             bytes=log.size_bytes,
             ring_bytes=self._node.relay.ring.size_bytes,
+        )
+
+    def _archive(self) -> ArchiveState:
+        archivist, log = self._node.archivist, self._node.log
+        return ArchiveState(
+            archived_seq=log.archived_seq,
+            waiting_bytes=log.unarchived_bytes,
+            groups=archivist.groups,
+            bytes=archivist.bytes,
+            failures=archivist.failures,
+            last_problem=archivist.last_problem,
         )
 
     def _storage(self, now_us: int) -> StorageState:

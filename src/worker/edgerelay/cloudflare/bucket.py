@@ -1,0 +1,76 @@
+"""The object port over R2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import js
+from pyodide.ffi import JsException, to_js
+
+from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
+
+__all__ = ["Bucket"]
+
+_MESSAGE_CHARS: Final = 200
+
+
+class Bucket:
+    """`runtime.objects.ObjectStore` on the platform."""
+
+    def __init__(self, binding: Any) -> None:
+        """`binding` is the platform's own binding of the bucket."""
+        self._binding = binding
+
+    async def put(self, name: str, data: bytes) -> bool:
+        """Store an object unless there is one of this name."""
+        with _store_errors(name):
+            stored = await self._binding.put(name, to_js(data), _object({"onlyIf": {"etagDoesNotMatch": "*"}}))
+        return _is_there(stored)
+
+    async def read(self, name: str, offset: int, length: int) -> bytes:
+        """A part of an object."""
+        return (await self._get(name, {"offset": offset, "length": length})).data
+
+    async def read_tail(self, name: str, length: int) -> Tail:
+        """The last bytes of an object."""
+        return await self._get(name, {"suffix": length})
+
+    async def names(self, prefix: str, after: str = "", limit: int = MAX_LISTED) -> list[str]:
+        """The first names that begin with `prefix` and sort behind `after`."""
+        options: dict[str, Any] = {"prefix": prefix, "limit": limit}
+        if after:
+            options["startAfter"] = after
+        with _store_errors(prefix):
+            answer = await self._binding.list(_object(options))
+            return [str(each.key) for each in answer.objects]
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Take away objects."""
+        with _store_errors(f"{len(names)} objects"):
+            await self._binding.delete(to_js(list(names)))
+
+    async def _get(self, name: str, part: dict[str, int]) -> Tail:
+        with _store_errors(name):
+            found = await self._binding.get(name, _object({"range": part}))
+            if not _is_there(found):
+                raise ObjectMissingError(name)
+            return Tail((await found.arrayBuffer()).to_bytes(), int(found.size))
+
+
+def _is_there(answer: Any) -> bool:
+    """The platform's null is no None of Python."""
+    return bool(answer)
+
+
+@contextmanager
+def _store_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (JsException, OSError) as error:
+        raise ObjectStoreError(f"{name}: {str(error)[:_MESSAGE_CHARS]}") from error
+
+
+def _object(value: dict[str, Any]) -> Any:
+    return to_js(value, dict_converter=js.Object.fromEntries)

@@ -1,0 +1,125 @@
+"""Reading the archive: a cursor leads to the block with the first event at or beyond it, whatever lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from edgerelay.archive.batch import Batch
+from edgerelay.archive.cutting import HOUR_US
+from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix
+from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
+from edgerelay.runtime.objects import ObjectMissingError, ObjectStoreError
+from tests.coroutines import finished
+from tests.histories import NOON_US, Past
+
+
+@pytest.fixture
+def past() -> Iterator[Past]:
+    """Three hours with events and one without between, two groups or more in each."""
+    created = Past()
+    for _ in range(3):
+        created.write(*[1] * 20)
+        created.write(*[1] * 20)
+        created.write(HOUR_US)
+    created.write(2 * HOUR_US)
+    created.archive_all()
+    assert created.log.unarchived_seq == 0
+    yield created
+    created.close()
+
+
+def find(reader: ArchiveReader, cursor: int) -> Batch | None:
+    return finished(reader.find(cursor))
+
+
+def test_every_cursor_leads_to_the_first_event_at_or_beyond_it(past: Past) -> None:
+    seqs = [seq for seq, _ in past.events]
+    cursors = {seq + beside for seq in seqs for beside in (-1, 0, 1)} | {0, 1, NOON_US + HOUR_US // 2}
+    kept = past.reader()
+    for cursor in sorted(cursors):
+        expected = next((seq for seq in seqs if seq >= cursor), None)
+        for reader in (kept, past.reader()):
+            block = find(reader, cursor)
+            found = None if block is None else next((seq for seq in block.head.seqs if seq >= cursor), None)
+            assert found == expected, cursor
+            assert block is None or block.head.prev_seq < cursor or block.head.first_seq == expected
+
+
+def test_an_empty_archive_has_nothing(past: Past) -> None:
+    past.objects.objects.clear()
+    assert find(past.reader(), NOON_US) is None
+
+
+def test_readers_that_follow_each_other_read_each_block_once(past: Past) -> None:
+    reader, cursor, blocks = past.reader(), NOON_US, 0
+    while (block := find(reader, cursor)) is not None:
+        assert find(reader, cursor) is block
+        cursor, blocks = block.head.last_seq + 1, blocks + 1
+    assert past.objects.reads == blocks + len(past.objects.objects), "one read a block, and one of each index"
+
+
+def test_objects_that_came_later_are_found(past: Past) -> None:
+    reader = past.reader()
+    last_seq = past.log.last_seq
+    assert find(reader, last_seq + 1) is None
+    for gap in (1, 1, HOUR_US):
+        past.write(gap)
+        past.archive_all()
+        block = find(reader, last_seq + 1)
+        assert block is not None
+        assert block.head.first_seq == past.log.last_seq
+        last_seq = past.log.last_seq
+
+
+def test_a_bucket_that_is_down_is_no_hole(past: Past) -> None:
+    reader = past.reader()
+    past.objects.problem = "down"
+    with pytest.raises(ObjectStoreError, match="down"):
+        find(reader, NOON_US)
+    past.objects.problem = ""
+    assert find(reader, NOON_US) is not None
+
+
+def test_an_object_that_was_taken_away_is_asked_for_no_longer(past: Past) -> None:
+    reader = past.reader()
+    first, *others = [ObjectName.parse(key) for key in sorted(past.objects.objects)]
+    assert find(reader, others[0].first_seq) is not None  # it knows the names of the hour now
+    del past.objects.objects[first.key]
+    with pytest.raises(ObjectMissingError):
+        find(reader, first.first_seq)
+    block = find(reader, first.first_seq)
+    assert block is not None
+    assert (block.head.prev_seq, block.head.first_seq) == (first.last_seq, others[0].first_seq)
+
+
+@pytest.mark.parametrize("damage", ["block", "index", "truncated", "foreign"])
+def test_damage_is_named_with_its_end(past: Past, damage: str) -> None:
+    name = ObjectName.parse(sorted(past.objects.objects)[1])
+    block = find(past.reader(), name.first_seq)
+    assert block is not None
+    data = bytearray(past.objects.objects[name.key])
+    match damage:
+        case "block":
+            data[data.index(block.message()[4:5], 100)] ^= 1
+            data[120] ^= 1
+        case "index":
+            data[-100] ^= 1
+        case "truncated":
+            del data[-50:]
+        case "foreign":
+            data[:] = b"not ours"
+    past.objects.objects[name.key] = bytes(data)
+    with pytest.raises(DamagedError) as raised:
+        find(past.reader(), name.first_seq)
+    assert raised.value.last_seq == (block.head.last_seq if damage == "block" else name.last_seq)
+
+
+def test_what_is_not_ours_is_passed_over(past: Past) -> None:
+    past.objects.objects |= {
+        f"{hour_prefix(Folder.GROUPS, NOON_US)}readme": b"",
+        f"{hour_prefix(Folder.GROUPS, NOON_US + 4 * HOUR_US)}readme": b"",
+        f"{Folder.GROUPS}/2030/x": b"",
+    }
+    test_every_cursor_leads_to_the_first_event_at_or_beyond_it(past)

@@ -1,0 +1,169 @@
+"""Replay: a reader with any cursor sees what was written, once and in order, out of the archive and then the log.
+
+The last test lets chance write history, archive it and forget it while readers read, and compares what each saw with
+the list of everything that was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerelay.archive.batch import Batch
+from edgerelay.archive.cutting import HOUR_US
+from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.replay import Replay
+from tests.coroutines import finished
+from tests.histories import NOON_US, Past
+
+Events = list[tuple[int, bytes]]
+
+
+@pytest.fixture
+def past() -> Iterator[Past]:
+    """Sixty-two events, of which the log has forgotten all but the last two."""
+    created = Past()
+    for _ in range(12):
+        created.write(*[1] * 5)
+    created.archive_all()
+    created.write(1)
+    created.write(1)
+    assert created.log.missing_up_to == NOON_US + 60
+    yield created
+    created.close()
+
+
+class Reader:
+    """Reads on from a cursor as a subscriber's shard does."""
+
+    def __init__(self, replay: Replay[Batch], cursor: int) -> None:
+        self.replay = replay
+        self.first = self.cursor = cursor
+        self.seen: Events = []
+        self.holes: list[tuple[int, int]] = []
+
+    def step(self) -> bool:
+        """Read once; tells whether something came."""
+        batch, missing_up_to = finished(self.replay.find(self.cursor))
+        if missing_up_to >= self.cursor:
+            self.holes.append((self.cursor, missing_up_to))
+            self.cursor = missing_up_to + 1
+        if batch is None:
+            return bool(self.holes) and self.holes[-1][1] + 1 == self.cursor
+        self.seen += [(seq, frame) for seq, frame in batch.split() if seq >= self.cursor]
+        self.cursor = batch.head.last_seq + 1
+        return True
+
+    def read_all(self) -> Reader:
+        """Read until nothing more comes; the last step may be about a hole."""
+        for _ in range(1_000):
+            before = (self.cursor, len(self.seen))
+            self.step()
+            if (self.cursor, len(self.seen)) == before:
+                return self
+        raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("cursor", [1, NOON_US, NOON_US + 1, NOON_US + 33, NOON_US + 60, NOON_US + 62, NOON_US + 63])
+def test_a_cursor_in_the_archive_leads_to_the_log(past: Past, cursor: int) -> None:
+    reader = Reader(past.replay(), cursor).read_all()
+    assert reader.seen == [event for event in past.events if event[0] >= cursor]
+    assert not reader.holes
+
+
+def test_what_is_in_neither_is_told_once(past: Past) -> None:
+    names = sorted(past.objects.objects)
+    lost = [past.objects.objects.pop(name) for name in names[1:3]]
+    reader = Reader(past.replay(), NOON_US + 1).read_all()
+    assert len(lost) == 2
+    assert reader.holes == [(NOON_US + 16, NOON_US + 45)]
+    assert reader.seen == [event for event in past.events if not NOON_US + 16 <= event[0] <= NOON_US + 45]
+
+
+def test_what_was_before_everything_is_told(past: Past) -> None:
+    past.objects.objects.clear()
+    reader = Reader(past.replay(), NOON_US + 1).read_all()
+    assert reader.holes == [(NOON_US + 1, NOON_US + 60)]
+    assert reader.seen == past.events[-2:]
+
+
+def test_damage_is_told_and_the_reader_goes_on_behind_it(past: Past) -> None:
+    name = sorted(past.objects.objects)[1]
+    past.objects.objects[name] = past.objects.objects[name][:-1]
+    reader = Reader(past.replay(), NOON_US + 1).read_all()
+    assert reader.holes == [(NOON_US + 16, NOON_US + 30)]
+    assert reader.seen == [event for event in past.events if not NOON_US + 16 <= event[0] <= NOON_US + 30]
+    ((problem, last_seq),) = [line.values() for line in past.lines.named("archive_damaged")]
+    assert (problem, last_seq) == ("it begins as a container and does not end as one", NOON_US + 30)
+
+
+def test_a_bucket_that_is_down_is_no_hole(past: Past) -> None:
+    reader = Reader(past.replay(), NOON_US + 1)
+    reader.step()
+    past.objects.problem = "down"
+    for _ in range(3):
+        with pytest.raises(ObjectStoreError, match="down"):
+            reader.read_all()
+    past.objects.problem = ""
+    assert reader.read_all().seen == past.events
+    assert not reader.holes
+
+
+def test_readers_of_what_the_log_still_has_do_not_need_the_bucket(past: Past) -> None:
+    past.objects.problem = "down"
+    assert Reader(past.replay(), NOON_US + 61).read_all().seen == past.events[-2:]
+
+
+GAPS = st.lists(st.one_of(st.integers(1, 9), st.integers(1, HOUR_US)), min_size=1, max_size=9)
+STEPS = st.lists(
+    st.one_of(
+        GAPS,
+        st.sampled_from(["archive all", "open", "refused", "lost", "down"]),
+        st.integers(0, 4),
+        st.tuples(st.sampled_from(["reader", "step"]), st.integers(0, 200)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.sampled_from([1, 1_000, 10**6]))
+def test_every_reader_sees_everything_from_its_cursor_on(
+    steps: list[list[int] | str | int | tuple[str, int]], stop_bytes: int
+) -> None:
+    past = Past(stop_bytes=stop_bytes)
+    replay = past.replay()
+    readers: list[Reader] = [Reader(replay, 1)]
+    for step in steps:
+        match step:
+            case list():
+                past.write(*step)
+            case int():
+                past.archive(pauses=step)
+            case "archive all":
+                past.archive_all()
+            case "open":
+                past.open()
+                replay = past.replay()
+                for reader in readers:
+                    reader.replay = replay
+            case "down":
+                past.objects.problem = "" if past.objects.problem else "down"
+            case "refused" | "lost":
+                past.objects.faults.append(step)
+            case ("reader", number):
+                near = past.events[number % len(past.events)][0] if past.events else NOON_US
+                readers.append(Reader(replay, near + number % 3 - 1))
+            case ("step", number):
+                try:
+                    readers[number % len(readers)].step()
+                except ObjectStoreError:
+                    assert past.objects.problem
+    past.objects.problem = ""
+    for reader in readers:
+        reader.read_all()
+        assert not reader.holes
+        assert reader.seen == [event for event in past.events if event[0] >= reader.first]
+    past.close()
