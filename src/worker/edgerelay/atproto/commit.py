@@ -8,6 +8,7 @@ Spec: atproto repository v3, "Commit Objects" and "Commit Signatures"; sync, "Co
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -23,6 +24,18 @@ __all__ = ["CommitError", "CommitFault", "RepoCommit", "announced_commit", "pars
 
 _VERSION: Final = 3
 """Of the repository format. Version 2 had no `rev`; there was no 1 outside of tests."""
+
+_LINK: Final = rb"\xd8\x2a\x58\x25\x00(\x01\x71\x12\x20.{32})"
+_COMMON: Final = re.compile(
+    rb"\xa6\x63did\x78\x20(did:plc:[a-z2-7]{24})\x63rev\x6d([2-7a-j][2-7a-z]{12})(\x63sig\x58\x40(.{64}))"
+    rb"\x64data" + _LINK + rb"\x64prev\xf6\x67version\x03",
+    re.DOTALL,
+)
+"""The commonest object, to the byte. It is recognized and not judged: what looks otherwise is decoded."""
+
+_SIG_FIELD: Final = 3
+_FIVE_FIELDS: Final = b"\xa5"
+"""The head of the object without `sig`, which has six fields with it."""
 
 
 class CommitFault(StrEnum):
@@ -88,6 +101,12 @@ def announced_commit(car: Car, did: str, rev: str, cid: Cid | None = None) -> Re
 
 def parse_commit(block: bytes) -> RepoCommit:
     """Read a commit object; unknown fields are tolerated, and signed like the others."""
+    common = _COMMON.fullmatch(block)
+    if common is not None:
+        did, rev, _, signature, data = common.groups()
+        begin, end = common.span(_SIG_FIELD)
+        signed_bytes = _FIVE_FIELDS + block[1:begin] + block[end:]
+        return RepoCommit(did.decode(), rev.decode(), Cid(data), None, signature, signed_bytes)
     try:
         fields = dagcbor.decode(block)
         if not isinstance(fields, dict):
