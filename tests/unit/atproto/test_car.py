@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgerelay.atproto import dagcbor
 from edgerelay.atproto.car import MAX_BLOCK_BYTES, MAX_BLOCKS, MAX_CAR_BYTES, Car, parse_car
-from edgerelay.atproto.cid import Cid, cid_for_cbor, cid_for_raw, cid_from_text, cid_to_link
+from edgerelay.atproto.cid import Cid, cid_for_cbor, cid_for_raw, cid_from_link, cid_from_text, cid_to_link
 from edgerelay.errors import WireError
 from tests.vectors import CAPTURES, base64_bytes, capture, commits, load_json, recording
 
@@ -47,6 +48,20 @@ def block_of(data: bytes) -> Block:
 
 A, B, C = block_of(b"\x01"), block_of(b"\x02"), block_of(b"\x03" * 300)
 RAW: Block = (cid_for_raw(b"a blob"), b"a blob")
+
+
+def decoded_root(data: bytes) -> Cid | None:
+    """The first root, if this is a header and its length, in one byte, and nothing more."""
+    try:
+        fields = dagcbor.decode(data[1:])
+        assert isinstance(fields, dict)
+        roots = fields["roots"]
+        assert isinstance(roots, list)
+        root = cid_from_link(roots[0])
+    except (AssertionError, LookupError, WireError):
+        return None
+    version = fields.get("version")
+    return root if data[0] == len(data) - 1 and type(version) is int and version == 1 else None
 
 
 def refuse(data: bytes) -> None:
@@ -122,6 +137,17 @@ class TestHeader:
         data = header(A[0])
         assert data[1:3] == b"\xa2\x65"
         refuse(b"\x3b\xb8\x02" + data[2:])
+
+    def test_every_byte_of_the_commonest_is_read_as_the_decoder_reads_it(self) -> None:
+        usual = header(A[0])
+        assert decoded_root(usual) == A[0]
+        for at, byte in product(range(len(usual)), range(256)):
+            changed = usual[:at] + bytes((byte,)) + usual[at + 1 :]
+            root = decoded_root(changed)
+            if root is None:
+                refuse(changed)
+            else:
+                assert parse_car(changed) == Car(root, {})
 
 
 class TestBlocks:

@@ -8,6 +8,7 @@ Spec: atproto repository, "CAR File Serialization"; DASL CAR.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from hashlib import sha256
 from types import MappingProxyType
@@ -44,6 +45,12 @@ _VERSION: Final = 1
 _CODEC_PREFIXES: Final = (CBOR_PREFIX, RAW_PREFIX)
 _PREFIX_BYTES: Final = len(CBOR_PREFIX)
 _MAX_ENTRY_BYTES: Final = CID_BYTES + MAX_BLOCK_BYTES
+
+_COMMON_HEADER: Final = re.compile(
+    rb"\x3a\xa2\x65roots\x81\xd8\x2a\x58\x25\x00(\x01\x71\x12\x20.{32})\x67version\x01", re.DOTALL
+)
+"""The header with one root, which is DAG-CBOR, and its length before it: practically every commit has it. To decode it
+would take a seventh of the time of the whole CAR."""
 
 
 class Car(NamedTuple):
@@ -96,6 +103,9 @@ def parse_car(data: bytes, wanted: Container[bytes] | None = None) -> Car:
 
 def _parse_header(data: bytes) -> tuple[Cid, int]:
     """Read the header; returns the first root and the offset of the first block."""
+    common = _COMMON_HEADER.match(data)
+    if common is not None:
+        return Cid(common[1]), common.end()
     length, start = _read_varint(data, 0)
     end = start + length
     if end > len(data):
