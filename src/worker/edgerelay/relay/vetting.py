@@ -222,7 +222,10 @@ class Vetting:
             )
 
     def _is_host(self, pds: str | None) -> bool:
-        return pds is not None and same_origin(pds, self._origin, allow_local=self._allows_local)
+        # Nearly always they are written alike, and need not be taken apart.
+        return pds == self._origin or (
+            pds is not None and same_origin(pds, self._origin, allow_local=self._allows_local)
+        )
 
     def _suspect(self, candidate: Candidate, reason: RejectReason, now_us: int) -> None:
         """What is known does not fit: ask once more, unless it was asked for after the event had arrived."""
