@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
@@ -20,6 +21,7 @@ __all__ = [
     "DIGEST_BYTES",
     "NO_DIGEST",
     "NO_REV",
+    "RECENT_DIDS",
     "RECORD_BYTES",
     "Account",
     "AccountRecordError",
@@ -34,6 +36,10 @@ RECORD_BYTES: Final = 96
 
 DIGEST_BYTES: Final = 32
 """Bytes of a SHA-256; the rest of a CID of a commit or a tree node is always the same (atproto data model: blessed)."""
+
+RECENT_DIDS: Final = 1_024
+"""DIDs whose hash is remembered, 0.25 MB: an event asks for it up to four times, before its signature is checked and
+after, and a few hundred others come between."""
 
 NO_REV: Final = 0
 """The rev of an account without a commit yet. No commit can have it: a commit's rev must be newer than the stored."""
@@ -255,6 +261,7 @@ class MemoryAccounts:
         return [self._accounts[did_hash] for did_hash in ordered[start : start + limit]]
 
 
+@lru_cache(RECENT_DIDS)
 def hash_did(did: str) -> bytes:
     """Return the key of an account: the first half of the SHA-256 of its DID."""
     return sha256(did.encode()).digest()[:KEY_BYTES]
