@@ -138,8 +138,8 @@ class Settings:
     """Clients that one shard accepts; an object may hold 32,768 sockets."""
 
     rehearsal: str = _choice("off", "off", "on")
-    """Endpoints under `/rehearsal` with which tests hold accounts back, look accounts up and stop objects.
-    Never in production."""
+    """Endpoints under `/rehearsal` with which tests hold accounts back, look accounts up, lose the bucket and
+    stop objects. Never in production."""
 
     rehearsal_clock_s: int = _number(0, -86_400, 86_400)
     """Seconds by which the clock is shifted, to rehearse wrong clocks. Never in production."""

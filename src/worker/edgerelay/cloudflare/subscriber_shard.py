@@ -111,6 +111,8 @@ class SubscriberShard(DurableObject):
             reader = str(socket.deserializeAttachment())
             self._sockets[reader] = socket
             self._shard.resume(reader)
+        if self._name:
+            self._log.write("info", "shard_woke", {"readers": len(self._sockets)})
 
     async def fetch(self, request: Any) -> Any:
         """A subscriber, or RelayState with the feed."""

@@ -1,0 +1,103 @@
+"""What keeps the objects alive when nobody asks, what sleeps meanwhile, and what a full shard says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
+from edgerelay_dev.network.background import NetworkThread
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
+
+LIMIT_S = 60.0
+LONGEST_ALARM_S = "60"
+SLEEPS_AFTER_S = 10
+"""Silence after which the runtime lets an object with nothing but sleeping sockets go."""
+
+
+@pytest.fixture
+def background() -> Iterator[NetworkThread]:
+    with NetworkThread(SimulatedNetwork(seed="life", accounts=5)) as network:
+        yield network
+
+
+def end_relay_state(relay: Relay, background: NetworkThread) -> None:
+    """End RelayState; from here on nobody asks it anything, which would wake it."""
+    relay.wait_live()
+    before = subscriptions(background)
+    relay.rehearse("abort")
+    wait_until(lambda: not subscriptions(background) & before, LIMIT_S, "the end of the subscription")
+
+
+def subscriptions(background: NetworkThread) -> set[int]:
+    """The host's present subscriptions."""
+    return background.call(lambda network: {id(socket) for socket in network.hosts[0].faults.sockets})
+
+
+def test_the_alarm_brings_relay_state_back(tmp_path: Path, background: NetworkThread) -> None:
+    with Relay(tmp_path, {**upstream_settings(background), "ALARM_S": "5"}) as relay:
+        for _ in range(2):
+            end_relay_state(relay, background)
+            wait_until(lambda: bool(subscriptions(background)), LIMIT_S, "a subscription by RelayState")
+
+
+def test_the_cron_brings_relay_state_back(tmp_path: Path, background: NetworkThread) -> None:
+    with Relay(tmp_path, {**upstream_settings(background), "ALARM_S": LONGEST_ALARM_S}) as relay:
+        end_relay_state(relay, background)
+        assert not subscriptions(background)
+        with urlopen(f"{relay.url}/cdn-cgi/handler/scheduled", timeout=LIMIT_S) as answer:
+            assert answer.status == 200
+        wait_until(lambda: bool(subscriptions(background)), LIMIT_S / 2, "a subscription before the alarm")
+
+
+def test_a_shard_that_slept_goes_on_exactly(tmp_path: Path, background: NetworkThread) -> None:
+    with (
+        Relay(tmp_path, upstream_settings(background)) as relay,
+        Subscriber(relay.ws_url, 0, read_limit_s=LIMIT_S) as early,
+    ):
+        early.wait_for(len(emitted(background)), LIMIT_S)
+        with Subscriber(relay.ws_url, read_limit_s=LIMIT_S) as live:
+            for _ in range(2):
+                time.sleep(1.5 * SLEEPS_AFTER_S)  # the silence itself is what is tried
+                background.call(lambda network: network.traffic.run(20))
+                early.wait_for(len(emitted(background)), LIMIT_S)
+                live.wait_for(len(emitted(background)) - (len(early.events) - len(live.events)), LIMIT_S)
+            check_arrived(early.events, emitted(background))
+            assert live.seqs == early.seqs[-40:]
+            assert (early.connections, live.connections) == (1, 1)
+        woke = [line for line in log_lines(relay) if line["event"] == "shard_woke"]
+        assert [line["readers"] for line in woke] == [2, 2]
+
+
+def emitted(background: NetworkThread) -> list[Seen]:
+    return [seen(each.frame) for each in background.call(lambda network: list(network.hosts[0].frames))]
+
+
+def log_lines(relay: Relay) -> list[dict[str, object]]:
+    """The Worker's own lines of the log; wrangler writes others between them."""
+    lines = relay.log_path.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_a_full_shard_says_so_and_takes_the_next_when_one_leaves(tmp_path: Path, background: NetworkThread) -> None:
+    with Relay(tmp_path, {**upstream_settings(background), "SHARD_CLIENTS": "1"}) as relay:
+        with FrameReader(relay.ws_url, 0, timeout_s=LIMIT_S) as first:
+            first.read()
+            with pytest.raises(StreamClosed) as refused:
+                FrameReader(relay.ws_url, 0, timeout_s=LIMIT_S)
+            assert refused.value.code == 503
+
+        def is_taken() -> bool:
+            try:
+                FrameReader(relay.ws_url, 0, timeout_s=LIMIT_S).close()
+            except StreamClosed as refused:
+                return refused.code != 503
+            return True
+
+        wait_until(is_taken, LIMIT_S, "room for another")
