@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
 
+from edgerelay.atproto.timestamp import datetime_text
 from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
 from edgerelay_dev.network.background import NetworkThread
 from tests.e2e.relays import Relay, upstream_settings
@@ -63,6 +65,18 @@ class TestCursors:
         gaps = [index for index, (one, next_) in enumerate(pairwise(rig.events), start=1) if next_.seq - one.seq > 1]
         wanted = rig.events[gaps[len(gaps) // 2] :]
         assert read(rig, wanted[0].seq - 1, len(wanted)) == frames(wanted)
+
+    def test_a_time_may_stand_for_a_number(self, rig: Rig) -> None:
+        wanted = rig.events[EVENTS // 2 :]
+        path = f"{SUBSCRIBE}?since={quote(datetime_text(wanted[0].seq))}"
+        with FrameReader(rig.relay.ws_url, timeout_s=ARRIVE_LIMIT_S, path=path) as reader:
+            assert [reader.read() for _ in wanted] == frames(wanted)
+
+    @pytest.mark.parametrize("query", ["since=yesterday", "since=2026-11-01T12:00:00Z&cursor=5", "window=most"])
+    def test_what_contradicts_itself_is_refused_before_the_upgrade(self, rig: Rig, query: str) -> None:
+        with pytest.raises(StreamClosed) as refused:
+            FrameReader(rig.relay.ws_url, timeout_s=ARRIVE_LIMIT_S, path=f"{SUBSCRIBE}?{query}")
+        assert refused.value.code == 400
 
     def test_none_is_live(self, rig: Rig) -> None:
         with Subscriber(rig.relay.ws_url) as subscriber:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgerelay.api.message import Request, Response
 from edgerelay.api.subscribe import MAX_PARAMETERS, PATH, Subscription, parse_subscription
 from edgerelay.atproto.frames import MAX_SEQ
+from edgerelay.relay.sequencer import MIN_TIME_SEQ
 
 UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}
 
@@ -50,7 +51,7 @@ class TestCursor:
     def test_a_number_is_taken_and_one_that_is_too_large_is_the_future(self, text: str, cursor: int) -> None:
         assert ask([("cursor", text)]) == Subscription(cursor)
 
-    @pytest.mark.parametrize("query", [[], [("cursor", "")], [("Cursor", "5")], [("since", "5")]])
+    @pytest.mark.parametrize("query", [[], [("cursor", "")], [("Cursor", "5")], [("since", "")]])
     def test_without_a_cursor_the_stream_is_live(self, query: list[tuple[str, str]]) -> None:
         assert ask(query) == Subscription(None)
 
@@ -88,6 +89,50 @@ class TestCursor:
         assert ask([("cursor", "0" * zeros + str(number))]) == Subscription(min(number, MAX_SEQ))
 
 
+class TestSince:
+    @pytest.mark.parametrize(
+        ("text", "seq"),
+        [
+            ("2026-11-01T12:00:00Z", 1_793_534_400_000_000),
+            ("2026-11-01T12:00:00.000001Z", 1_793_534_400_000_001),
+            ("2026-11-01T13:00:00+01:00", 1_793_534_400_000_000),
+            ("1969-07-20T20:17:40Z", MIN_TIME_SEQ),
+            ("9999-12-31T23:59:59Z", MAX_SEQ),
+        ],
+    )
+    def test_a_time_is_a_number_of_ours(self, text: str, seq: int) -> None:
+        assert ask([("since", text)]) == Subscription(seq)
+
+    @pytest.mark.parametrize(
+        "text", ["5", "yesterday", "2026-11-01T12:00:00", "2026-13-01T12:00:00Z", "1970-01-01T00:00:00Z"]
+    )
+    def test_anything_else_is_refused(self, text: str) -> None:
+        assert refusal(ask([("since", text)])) == (400, "InvalidRequest")
+
+    def test_it_stands_instead_of_a_cursor_and_once(self) -> None:
+        since = ("since", "2026-11-01T12:00:00Z")
+        assert refusal(ask([since, ("cursor", "5")])) == (400, "InvalidRequest")
+        assert refusal(ask([since, since])) == (400, "InvalidRequest")
+
+
+class TestWindow:
+    @pytest.mark.parametrize(
+        ("query", "subscription"),
+        [
+            ([("window", "all")], Subscription(0, is_whole=True)),
+            ([("window", "all"), ("cursor", "0")], Subscription(0, is_whole=True)),
+            ([("cursor", "7"), ("window", "all")], Subscription(7, is_whole=True)),
+            ([("cursor", "7"), ("window", "")], Subscription(7)),
+        ],
+    )
+    def test_all_that_is_kept_may_be_asked_for(self, query: list[tuple[str, str]], subscription: Subscription) -> None:
+        assert ask(query) == subscription
+
+    @pytest.mark.parametrize("query", [[("window", "some")], [("window", "all"), ("window", "all")]])
+    def test_anything_else_is_refused(self, query: list[tuple[str, str]]) -> None:
+        assert refusal(ask(query)) == (400, "InvalidRequest")
+
+
 class TestParameters:
     def test_others_are_ignored_up_to_a_bound(self) -> None:
         others = [(f"p{index}", "x") for index in range(MAX_PARAMETERS - 1)]
@@ -119,7 +164,10 @@ class TestBeforeTheUpgrade:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["cursor", "x"]) | st.text(), st.text() | st.text("0123456789")), max_size=20),
+    st.lists(
+        st.tuples(st.sampled_from(["cursor", "since", "window", "x"]) | st.text(), st.text() | st.text("0123456789")),
+        max_size=20,
+    ),
     st.sampled_from(["GET", "POST"]),
     st.sampled_from([UPGRADE, {}]),
 )

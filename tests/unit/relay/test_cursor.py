@@ -41,6 +41,17 @@ class TestRules:
         assert resolved(cursor) == Start(OLDEST, outdated=True)
 
 
+class TestWholeWindow:
+    @pytest.mark.parametrize("cursor", [0, 1, MIN_TIME_SEQ - 1])
+    def test_what_is_no_time_is_all_that_is_kept(self, cursor: int) -> None:
+        start = resolve_cursor(cursor, WINDOW.whole(), last_seq=NEWEST, now_us=NOW_US)
+        assert start == Start(OLDEST, outdated=cursor != 0)
+
+    @pytest.mark.parametrize("cursor", [None, OLDEST, NEWEST, 2**53 - 1])
+    def test_times_are_taken_as_ever(self, cursor: int | None) -> None:
+        assert resolve_cursor(cursor, WINDOW.whole(), last_seq=NEWEST, now_us=NOW_US) == resolved(cursor)
+
+
 class TestFuture:
     @pytest.mark.parametrize("cursor", [NEWEST + 1, NOW_US, NOW_US + FUTURE_SKEW_US])
     def test_a_little_ahead_of_the_clock_waits(self, cursor: int) -> None:

@@ -197,7 +197,8 @@ class SubscriberShard(DurableObject):
         server.serializeAttachment(reader)
         self._sockets[reader] = server
         now_us = self._clock()
-        start = resolve_cursor(subscription.cursor, self._window, last_seq=self._shard.head or 0, now_us=now_us)
+        window = self._window.whole() if subscription.is_whole else self._window
+        start = resolve_cursor(subscription.cursor, window, last_seq=self._shard.head or 0, now_us=now_us)
         self._carry_out(self._shard.join(reader, start, now_us))
         if not self._has_feed():
             self._ask()

@@ -27,6 +27,10 @@ class Window(NamedTuple):
     retention_us: int
     """For cursors that are times."""
 
+    def whole(self) -> Window:
+        """The same for all cursors."""
+        return self._replace(default_us=self.retention_us)
+
 
 class Start(NamedTuple):
     """Where a subscriber starts."""
