@@ -52,10 +52,12 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/replay.py
 	$(BIN)/python bench/accounts.py
 	$(BIN)/python bench/identities.py
 	$(BIN)/python bench/block_codecs.py
 	$(BIN)/python bench/verify.py
+	$(BIN)/python bench/lines.py
 	$(BIN)/python bench/lookups.py
 
 setup: $(VENV_STAMP) $(NPM_STAMP)

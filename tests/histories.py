@@ -9,7 +9,7 @@ from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.cutting import HOUR_US, CutPolicy
 from edgerelay.relay.sealing import RETRY_CAP_US
 from edgerelay.relay.shard import History
-from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.archive_reader import READ_BYTES, ArchiveReader
 from edgerelay.runtime.archivist import Archivist
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.memory import ManualClock, MemoryLog, MemoryObjects
@@ -116,10 +116,10 @@ class Past:
         self.clock.now_us += SEAL_US + RETRY_CAP_US
         self.archive()
 
-    def reader(self) -> ArchiveReader:
+    def reader(self, read_bytes: int = READ_BYTES) -> ArchiveReader:
         """A reader of the archive that has read nothing yet."""
         codec = ZlibCodec()
-        return ArchiveReader(self.objects, {codec.id: codec})
+        return ArchiveReader(self.objects, {codec.id: codec}, read_bytes)
 
     def replay(self) -> Replay[Batch]:
         """A replay that has read nothing yet."""

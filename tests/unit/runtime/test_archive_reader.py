@@ -52,12 +52,20 @@ def test_an_empty_archive_has_nothing(past: Past) -> None:
     assert find(past.reader(), NOON_US) is None
 
 
-def test_readers_that_follow_each_other_read_each_block_once(past: Past) -> None:
+def test_readers_that_follow_each_other_read_and_unpack_each_block_once(past: Past) -> None:
     reader, cursor, blocks = past.reader(), NOON_US, 0
     while (block := find(reader, cursor)) is not None:
         assert find(reader, cursor) is block
         cursor, blocks = block.head.last_seq + 1, blocks + 1
-    assert past.objects.reads == blocks + len(past.objects.objects), "one read a block, and one of each index"
+    assert blocks > 2 * len(past.objects.objects)
+    assert past.objects.reads == 2 * len(past.objects.objects), "of each object the index, and its few blocks at once"
+
+
+def test_what_is_read_at_once_is_bounded(past: Past) -> None:
+    reader, cursor, blocks = past.reader(read_bytes=1), NOON_US, 0
+    while (block := find(reader, cursor)) is not None:
+        cursor, blocks = block.head.last_seq + 1, blocks + 1
+    assert past.objects.reads == blocks + len(past.objects.objects), "a block is read in any case"
 
 
 def test_objects_that_came_later_are_found(past: Past) -> None:

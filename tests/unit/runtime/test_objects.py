@@ -6,6 +6,7 @@ import pytest
 
 from edgerelay.runtime.memory import MemoryObjects
 from edgerelay.runtime.objects import LostObjects, ObjectMissingError, ObjectStore, ObjectStoreError, Tail
+from tests.coroutines import finished
 
 
 @pytest.fixture(params=["memory", "one that can be lost"])
@@ -14,43 +15,43 @@ def objects(request: pytest.FixtureRequest) -> ObjectStore:
     return memory if request.param == "memory" else LostObjects(memory)
 
 
-async def test_an_object_is_put_once(objects: ObjectStore) -> None:
-    assert await objects.put("a/1", b"first")
-    assert not await objects.put("a/1", b"second")
-    assert await objects.read("a/1", 0, 100) == b"first"
+def test_an_object_is_put_once(objects: ObjectStore) -> None:
+    assert finished(objects.put("a/1", b"first"))
+    assert not finished(objects.put("a/1", b"second"))
+    assert finished(objects.read("a/1", 0, 100)) == b"first"
 
 
-async def test_parts_end_where_the_object_ends(objects: ObjectStore) -> None:
-    await objects.put("a/1", b"0123456789")
-    assert await objects.read("a/1", 2, 3) == b"234"
-    assert await objects.read("a/1", 8, 5) == b"89"
-    assert await objects.read_tail("a/1", 3) == Tail(b"789", 10)
-    assert await objects.read_tail("a/1", 30) == Tail(b"0123456789", 10)
+def test_parts_end_where_the_object_ends(objects: ObjectStore) -> None:
+    finished(objects.put("a/1", b"0123456789"))
+    assert finished(objects.read("a/1", 2, 3)) == b"234"
+    assert finished(objects.read("a/1", 8, 5)) == b"89"
+    assert finished(objects.read_tail("a/1", 3)) == Tail(b"789", 10)
+    assert finished(objects.read_tail("a/1", 30)) == Tail(b"0123456789", 10)
 
 
-async def test_names_come_in_order_behind_a_name_and_no_more_than_asked(objects: ObjectStore) -> None:
+def test_names_come_in_order_behind_a_name_and_no_more_than_asked(objects: ObjectStore) -> None:
     for name in ("b/1", "a/3", "a/1", "a/2"):
-        await objects.put(name, b"")
-    assert await objects.names("a/") == ["a/1", "a/2", "a/3"]
-    assert await objects.names("a/", "a/1") == ["a/2", "a/3"]
-    assert await objects.names("a/", "a/1", 1) == ["a/2"]
-    assert await objects.names("", "a/3~") == ["b/1"]
-    assert await objects.names("c/") == []
+        finished(objects.put(name, b""))
+    assert finished(objects.names("a/")) == ["a/1", "a/2", "a/3"]
+    assert finished(objects.names("a/", "a/1")) == ["a/2", "a/3"]
+    assert finished(objects.names("a/", "a/1", 1)) == ["a/2"]
+    assert finished(objects.names("", "a/3~")) == ["b/1"]
+    assert finished(objects.names("c/")) == []
 
 
-async def test_what_is_deleted_is_not_there_any_more(objects: ObjectStore) -> None:
+def test_what_is_deleted_is_not_there_any_more(objects: ObjectStore) -> None:
     for name in ("a/1", "a/2", "a/3"):
-        await objects.put(name, b"")
-    await objects.delete(["a/1", "a/3", "b"])
-    assert await objects.names("") == ["a/2"]
-    assert await objects.put("a/1", b"again")
+        finished(objects.put(name, b""))
+    finished(objects.delete(["a/1", "a/3", "b"]))
+    assert finished(objects.names("")) == ["a/2"]
+    assert finished(objects.put("a/1", b"again"))
 
 
-async def test_what_is_not_there_is_said(objects: ObjectStore) -> None:
+def test_what_is_not_there_is_said(objects: ObjectStore) -> None:
     with pytest.raises(ObjectMissingError, match="a/1"):
-        await objects.read("a/1", 0, 1)
+        finished(objects.read("a/1", 0, 1))
     with pytest.raises(ObjectMissingError, match="a/1"):
-        await objects.read_tail("a/1", 1)
+        finished(objects.read_tail("a/1", 1))
 
 
 async def check_that_nothing_answers(objects: ObjectStore, problem: str) -> None:
@@ -65,19 +66,19 @@ async def check_that_nothing_answers(objects: ObjectStore, problem: str) -> None
             await call
 
 
-async def test_a_bucket_that_is_down_answers_nothing() -> None:
+def test_a_bucket_that_is_down_answers_nothing() -> None:
     objects = MemoryObjects()
-    await objects.put("a/1", b"x")
+    finished(objects.put("a/1", b"x"))
     objects.problem = "no answer"
-    await check_that_nothing_answers(objects, "no answer")
+    finished(check_that_nothing_answers(objects, "no answer"))
     objects.problem = ""
-    assert await objects.names("") == ["a/1"]
+    assert finished(objects.names("")) == ["a/1"]
 
 
-async def test_one_that_is_lost_is_found_again() -> None:
+def test_one_that_is_lost_is_found_again() -> None:
     objects = LostObjects(MemoryObjects())
-    await objects.put("a/1", b"x")
+    finished(objects.put("a/1", b"x"))
     objects.is_lost = True
-    await check_that_nothing_answers(objects, "lost")
+    finished(check_that_nothing_answers(objects, "lost"))
     objects.is_lost = False
-    assert await objects.names("") == ["a/1"]
+    assert finished(objects.names("")) == ["a/1"]

@@ -9,6 +9,7 @@ from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.runtime.memory import MemoryObjects
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.sweep import GRACE_US, SWEEP_OBJECTS, sweep
+from tests.coroutines import finished
 
 DAY_US = 24 * HOUR_US
 RETENTION_US = 62 * DAY_US
@@ -23,32 +24,32 @@ def bucket(*last_seqs: int) -> MemoryObjects:
     return objects
 
 
-async def test_what_ended_before_the_time_is_over_goes() -> None:
+def test_what_ended_before_the_time_is_over_goes() -> None:
     objects = bucket(END - DAY_US, END - 1, END, NOW_US)
-    assert await sweep(objects, NOW_US, RETENTION_US) == 2
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == 2
     assert [ObjectName.parse(key).last_seq for key in objects.objects] == [END, NOW_US]
-    assert await sweep(objects, NOW_US, RETENTION_US) == 0
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == 0
 
 
-async def test_one_sweep_is_bounded_and_the_next_goes_on() -> None:
+def test_one_sweep_is_bounded_and_the_next_goes_on() -> None:
     objects = bucket(*range(END - 100 * SWEEP_OBJECTS, END, 80))
     count = len(objects.objects)
     assert count > SWEEP_OBJECTS
-    assert await sweep(objects, NOW_US, RETENTION_US) == SWEEP_OBJECTS
-    assert await sweep(objects, NOW_US, RETENTION_US) == count - SWEEP_OBJECTS
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == SWEEP_OBJECTS
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == count - SWEEP_OBJECTS
     assert objects.objects == {}
 
 
-async def test_what_is_not_ours_stays() -> None:
+def test_what_is_not_ours_stays() -> None:
     objects = MemoryObjects()
     objects.objects = {"groups/0000": b"", "groups/2001/01/01/00/x.ers": b"", "other/2001": b""}
-    assert await sweep(objects, NOW_US, RETENTION_US) == 0
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == 0
     assert len(objects.objects) == 3
 
 
-async def test_a_bucket_that_is_down_is_said() -> None:
+def test_a_bucket_that_is_down_is_said() -> None:
     objects = bucket(END - 1)
     objects.problem = "down"
     with pytest.raises(ObjectStoreError, match="down"):
-        await sweep(objects, NOW_US, RETENTION_US)
+        finished(sweep(objects, NOW_US, RETENTION_US))
     assert len(objects.objects) == 1

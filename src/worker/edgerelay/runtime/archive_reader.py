@@ -10,8 +10,9 @@ What is there and cannot be read is named with its end, so that a reader may go 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from operator import attrgetter
 from typing import Final
 
@@ -19,7 +20,7 @@ from edgerelay.archive.batch import Batch
 from edgerelay.archive.block import BlockError, Codecs, SealedBlock
 from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
 from edgerelay.archive.container_errors import ContainerError
-from edgerelay.archive.container_index import ContainerIndex
+from edgerelay.archive.container_index import ContainerIndex, PlacedBlock
 from edgerelay.archive.cutting import hour_of
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError, hour_prefix
@@ -27,7 +28,7 @@ from edgerelay.errors import InvariantError
 from edgerelay.runtime.objects import ObjectMissingError, ObjectStore
 from edgerelay.runtime.recent import Recent
 
-__all__ = ["ArchiveReader", "DamagedError"]
+__all__ = ["READ_BYTES", "ArchiveReader", "DamagedError"]
 
 RECENT_HOURS: Final = 24
 """Hours whose names are kept, and as many used before them: at the rate of the whole network an hour has 1,200 names,
@@ -37,8 +38,11 @@ RECENT_INDEXES: Final = 16
 """Objects whose indexes are kept, and as many used before them."""
 
 RECENT_BLOCKS: Final = 6
-"""Blocks that are kept, and as many used before them: readers that catch up together read each once. A block has some
-400 KB."""
+"""Blocks that are kept, and as many used before them: readers that catch up together unpack each once. A block has some
+400 KB, and 240 KB packed."""
+
+READ_BYTES: Final = 1_000_000
+"""Packed blocks that are read in one call, if they follow each other: who has read one wants the next."""
 
 LATER_NAMES: Final = 10
 """Names that are listed to find one of a later hour: the first, unless it is not ours."""
@@ -58,11 +62,13 @@ class DamagedError(InvariantError):
 class ArchiveReader:
     """The archive, as blocks in order."""
 
-    def __init__(self, objects: ObjectStore, codecs: Codecs) -> None:
+    def __init__(self, objects: ObjectStore, codecs: Codecs, read_bytes: int = READ_BYTES) -> None:
         self._objects = objects
         self._codecs = codecs
+        self._read_bytes = read_bytes
         self._names: Recent[int, list[ObjectName]] = Recent(RECENT_HOURS)
         self._indexes: Recent[str, ContainerIndex] = Recent(RECENT_INDEXES)
+        self._packed: Recent[int, SealedBlock] = Recent(RECENT_BLOCKS)
         self._blocks: Recent[int, Batch] = Recent(RECENT_BLOCKS)
 
     async def find(self, cursor: int) -> Batch | None:
@@ -84,17 +90,27 @@ class ArchiveReader:
 
     async def _block(self, name: ObjectName, cursor: int) -> Batch:
         index = await self._index(name)
-        block = index.blocks_from(cursor)[0]
-        contents = block.facts.contents
+        blocks = index.blocks_from(cursor)
+        contents = blocks[0].facts.contents
         batch = self._blocks.get(contents.first_seq)
         if batch is None:
-            packed = await self._objects.read(name.key, block.range.offset, block.range.length)
+            packed = self._packed.get(contents.first_seq) or await self._read_on(name.key, blocks)
             try:
-                batch = open_batch(SealedBlock(block.facts, packed), self._codecs)
+                batch = open_batch(packed, self._codecs)
             except BlockError as error:
                 raise DamagedError(contents.last_seq, error) from error
             self._blocks.add(contents.first_seq, batch)
         return batch
+
+    async def _read_on(self, key: str, blocks: Sequence[PlacedBlock]) -> SealedBlock:
+        """Read the first of some blocks that follow each other, and of the others what one call may read."""
+        start = blocks[0].offset
+        run = [blocks[0], *takewhile(lambda block: block.range.end <= start + self._read_bytes, blocks[1:])]
+        data = await self._objects.read(key, start, run[-1].range.end - start)
+        packed = [SealedBlock(each.facts, data[each.offset - start : each.range.end - start]) for each in run]
+        for block in packed[1:]:
+            self._packed.add(block.facts.contents.first_seq, block)
+        return packed[0]
 
     async def _holder(self, cursor: int) -> ObjectName | None:
         """The first object that ends at or beyond the cursor."""
