@@ -116,14 +116,14 @@ class Past:
         self.clock.now_us += SEAL_US + RETRY_CAP_US
         self.archive()
 
-    def reader(self, read_bytes: int = READ_BYTES) -> ArchiveReader:
+    def reader(self, read_bytes: int = READ_BYTES) -> ArchiveReader[Batch]:
         """A reader of the archive that has read nothing yet."""
         codec = ZlibCodec()
-        return ArchiveReader(self.objects, {codec.id: codec}, read_bytes)
+        return ArchiveReader(self.objects, {codec.id: codec}, lambda block: block, read_bytes)
 
     def replay(self) -> Replay[Batch]:
         """A replay that has read nothing yet."""
-        return Replay(self.reader(), self._read_log, lambda block: block, self.lines)
+        return Replay(self.reader(), self._read_log, self.lines)
 
     async def _read_log(self, cursor: int) -> History[Batch]:
         batch, missing_up_to = self.log.read(cursor), self.log.missing_up_to

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.block import MAX_GENERATION, MAX_SEQ
-from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError, hour_prefix
+from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError, hour_prefix, own_names
 from edgerelay.errors import InvariantError
 from tests.packing import HOUR_US
 
@@ -105,3 +105,8 @@ def test_any_text_is_a_name_or_refused(key: str) -> None:
 def test_numbers_that_cannot_be_have_no_name(name: ObjectName) -> None:
     with pytest.raises(InvariantError, match="an object of"):
         _ = name.key
+
+
+def test_of_many_names_those_that_are_ours_are_kept_in_their_order() -> None:
+    names = [ObjectName(Folder.GROUPS, seq, seq + 1) for seq in (2 * 10**15, 10**15)]
+    assert own_names([names[0].key, "readme", names[1].key, f"{names[0].key}~"]) == names

@@ -30,7 +30,7 @@ def past() -> Iterator[Past]:
     created.close()
 
 
-def find(reader: ArchiveReader, cursor: int) -> Batch | None:
+def find(reader: ArchiveReader[Batch], cursor: int) -> Batch | None:
     return finished(reader.find(cursor))
 
 
@@ -102,7 +102,7 @@ def test_an_object_that_was_taken_away_is_asked_for_no_longer(past: Past) -> Non
     assert (block.head.prev_seq, block.head.first_seq) == (first.last_seq, others[0].first_seq)
 
 
-@pytest.mark.parametrize("damage", ["block", "index", "truncated", "foreign"])
+@pytest.mark.parametrize("damage", ["block", "index", "truncated", "foreign", "another"])
 def test_damage_is_named_with_its_end(past: Past, damage: str) -> None:
     name = ObjectName.parse(sorted(past.objects.objects)[1])
     block = find(past.reader(), name.first_seq)
@@ -118,6 +118,8 @@ def test_damage_is_named_with_its_end(past: Past, damage: str) -> None:
             del data[-50:]
         case "foreign":
             data[:] = b"not ours"
+        case "another":
+            data[:] = past.objects.objects[min(past.objects.objects)]
     past.objects.objects[name.key] = bytes(data)
     with pytest.raises(DamagedError) as raised:
         find(past.reader(), name.first_seq)

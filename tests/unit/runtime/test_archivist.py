@@ -122,6 +122,16 @@ class TestFailures:
         assert archived(past) == past.events
         assert not past.log.is_full(past.clock.now_us, past.log.last_seq)
 
+    def test_a_defect_of_ours_ends_nothing_else_and_is_said(self, past: Past) -> None:
+        past.write(1)
+        past.sql.execute("UPDATE log SET head = substr(head, 2)")
+        past.archive_all()
+        assert past.archivist.failures == 1
+        ((problem,),) = [line.values() for line in past.lines.named("group_failed")]
+        assert problem == past.archivist.last_problem != ""
+        past.archive()
+        assert past.archivist.failures == 1, "not again before the pause is over"
+
     @pytest.mark.parametrize("statements", range(3))
     @pytest.mark.parametrize("grown", [False, True])
     def test_a_kill_between_two_steps_stores_the_same_group_again(

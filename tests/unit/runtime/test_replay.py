@@ -7,6 +7,7 @@ the list of everything that was written.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
 from edgerelay.archive.cutting import HOUR_US
-from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.archive.object_names import ObjectName
+from edgerelay.runtime.objects import ObjectMissingError, ObjectStoreError
 from edgerelay.runtime.replay import Replay
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past
@@ -98,6 +100,44 @@ def test_damage_is_told_and_the_reader_goes_on_behind_it(past: Past) -> None:
     assert reader.seen == [event for event in past.events if not NOON_US + 16 <= event[0] <= NOON_US + 30]
     ((problem, last_seq),) = [line.values() for line in past.lines.named("archive_damaged")]
     assert (problem, last_seq) == ("it begins as a container and does not end as one", NOON_US + 30)
+
+
+def test_damage_ends_where_the_log_begins() -> None:
+    """The object holds more than the log has forgotten."""
+    past = Past(stop_bytes=1_000, group_bytes=10**6)
+    for _ in range(12):
+        past.write(*[1] * 5)
+    past.archive_all()
+    past.write(1)
+    (name,) = past.objects.objects
+    past.objects.objects[name] = b"damaged"
+    forgotten_seq = past.log.missing_up_to
+    assert NOON_US < forgotten_seq < NOON_US + 60
+    reader = Reader(past.replay(), NOON_US + 1).read_all()
+    assert reader.holes == [(NOON_US + 1, forgotten_seq)]
+    assert reader.seen == [event for event in past.events if event[0] > forgotten_seq]
+    past.close()
+
+
+def test_what_was_forgotten_since_the_log_was_asked_is_found_in_the_archive(past: Past) -> None:
+    """The archive begins behind all that the log had forgotten when it was asked for the last time."""
+    replay = past.replay()
+    assert Reader(replay, NOON_US + 1).read_all().seen == past.events
+    past.archive_all()
+    lost = sorted(past.objects.objects)
+    for _ in range(4):
+        past.write(*[1] * 15)
+        past.archive_all()
+    past.write(1)
+    for name in lost:
+        del past.objects.objects[name]
+    last_lost = ObjectName.parse(lost[-1]).last_seq
+    reader = Reader(replay, NOON_US + 1)
+    for _ in range(3):  # it knows names of objects that are gone
+        with suppress(ObjectMissingError):
+            reader.read_all()
+    assert reader.holes == [(NOON_US + 1, last_lost)]
+    assert reader.seen == [event for event in past.events if event[0] > last_lost]
 
 
 def test_a_bucket_that_is_down_is_no_hole(past: Past) -> None:

@@ -47,6 +47,13 @@ def test_what_is_not_ours_stays() -> None:
     assert len(objects.objects) == 3
 
 
+def test_what_is_not_ours_hides_nothing() -> None:
+    objects = bucket(END - 1)
+    objects.objects |= {f"groups/000{index:03}": b"" for index in range(2 * SWEEP_OBJECTS)}
+    assert finished(sweep(objects, NOW_US, RETENTION_US)) == 1
+    assert len(objects.objects) == 2 * SWEEP_OBJECTS
+
+
 def test_a_bucket_that_is_down_is_said() -> None:
     objects = bucket(END - 1)
     objects.problem = "down"

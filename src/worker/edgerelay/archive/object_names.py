@@ -10,6 +10,7 @@ generation, so another name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -17,7 +18,7 @@ from typing import Final, NamedTuple
 from edgerelay.archive.block import MAX_GENERATION, MAX_SEQ
 from edgerelay.errors import InvariantError
 
-__all__ = ["Folder", "ObjectName", "ObjectNameError", "hour_prefix"]
+__all__ = ["Folder", "ObjectName", "ObjectNameError", "hour_prefix", "own_names"]
 
 _US_PER_S: Final = 1_000_000
 
@@ -70,6 +71,18 @@ class ObjectName(NamedTuple):
         if not in_bounds or name.key != key:
             raise ObjectNameError(f"{key!r} contradicts itself")
         return name
+
+
+def own_names(keys: Iterable[str]) -> list[ObjectName]:
+    """The names that are ours, in the same order; somebody may have put something else beside them."""
+    names = []
+    for key in keys:
+        try:
+            name = ObjectName.parse(key)
+        except ObjectNameError:
+            continue
+        names.append(name)
+    return names
 
 
 def hour_prefix(folder: Folder, seq: int) -> str:

@@ -44,9 +44,10 @@ class BrotliCodec:
 
     def decompress(self, packed: bytes, raw_bytes: int) -> bytes:
         """Unpack what gives exactly `raw_bytes`."""
+        module = self._module()  # if it cannot be had, the bytes are not to blame
+        limit_bytes = 2 * raw_bytes + SMALLEST_BUFFER_BYTES
         try:
-            limit_bytes = 2 * raw_bytes + SMALLEST_BUFFER_BYTES
-            raw: bytes = self._module().decompress(to_js(packed), limit_bytes).to_bytes()
+            raw: bytes = module.decompress(to_js(packed), limit_bytes).to_bytes()
         except JsException as error:
             raise CodecError(f"brotli: {error}") from error
         if len(raw) != raw_bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import js
@@ -12,6 +12,10 @@ from pyodide.ffi import JsException, to_js
 from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
 
 __all__ = ["Bucket"]
+
+CALL_TIMEOUT_S: Final = 30
+"""Seconds that the bucket may take for one call, of a few megabytes at most: one that never ends would end the archive
+in silence."""
 
 _MESSAGE_CHARS: Final = 200
 
@@ -25,9 +29,8 @@ class Bucket:
 
     async def put(self, name: str, data: bytes) -> bool:
         """Store an object unless there is one of this name."""
-        with _store_errors(name):
-            stored = await self._binding.put(name, to_js(data), _object({"onlyIf": {"etagDoesNotMatch": "*"}}))
-        return _is_there(stored)
+        options = _object({"onlyIf": {"etagDoesNotMatch": "*"}})
+        return _is_there(await _settled(name, self._binding.put(name, to_js(data), options)))
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
         """A part of an object."""
@@ -42,32 +45,29 @@ class Bucket:
         options: dict[str, Any] = {"prefix": prefix, "limit": limit}
         if after:
             options["startAfter"] = after
-        with _store_errors(prefix):
-            answer = await self._binding.list(_object(options))
-            return [str(each.key) for each in answer.objects]
+        answer = await _settled(prefix, self._binding.list(_object(options)))
+        return [str(each.key) for each in answer.objects]
 
     async def delete(self, names: Sequence[str]) -> None:
         """Take away objects."""
-        with _store_errors(f"{len(names)} objects"):
-            await self._binding.delete(to_js(list(names)))
+        await _settled(f"{len(names)} objects", self._binding.delete(to_js(list(names))))
 
     async def _get(self, name: str, part: dict[str, int]) -> Tail:
-        with _store_errors(name):
-            found = await self._binding.get(name, _object({"range": part}))
-            if not _is_there(found):
-                raise ObjectMissingError(name)
-            return Tail((await found.arrayBuffer()).to_bytes(), int(found.size))
+        found = await _settled(name, self._binding.get(name, _object({"range": part})))
+        if not _is_there(found):
+            raise ObjectMissingError(name)
+        return Tail((await _settled(name, found.arrayBuffer())).to_bytes(), int(found.size))
 
 
 def _is_there(answer: Any) -> bool:
-    """The platform's null is no None of Python."""
-    return bool(answer)
+    """The platform's null is no None of Python, and in Python an object of size 0 would be false."""
+    return bool(js.Boolean(answer))
 
 
-@contextmanager
-def _store_errors(name: str) -> Iterator[None]:
+async def _settled(name: str, promise: Any) -> Any:
+    """The answer, in time."""
     try:
-        yield
+        return await asyncio.wait_for(promise, CALL_TIMEOUT_S)
     except (JsException, OSError) as error:
         raise ObjectStoreError(f"{name}: {str(error)[:_MESSAGE_CHARS]}") from error
 

@@ -91,8 +91,8 @@ class SubscriberShard(DurableObject):
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._shard: Shard[Buffered] = Shard(policy, self._unsent)
         codec = BrotliCodec()
-        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), {codec.id: codec})
-        self._replay: Replay[Buffered] = Replay(archive, self._read_log, _load, self._log)
+        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), {codec.id: codec}, _load)
+        self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_proxy = create_proxy(self._pace)
         self._pace_timer: object | None = None

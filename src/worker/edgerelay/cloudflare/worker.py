@@ -62,8 +62,11 @@ class Default(WorkerEntrypoint):
 
     async def scheduled(self, *_: Any) -> None:
         """Every minute: wake RelayState, should its alarm be lost, and sweep the archive."""
-        await self._relay().poke()
         settings = read_settings(self.env)
+        try:
+            await self._relay().poke()
+        except (JsException, OSError) as error:
+            JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500]})
         try:
             await sweep(Bucket(self.env.ARCHIVE._binding), make_clock(settings)(), settings.retention_days * _DAY_US)
         except ObjectStoreError as error:

@@ -19,10 +19,9 @@ from edgerelay.archive.group import GroupWriter
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.sealing import Sealing, SealPolicy
 from edgerelay.runtime.hot_log import HotLog
-from edgerelay.runtime.objects import ObjectStore, ObjectStoreError
+from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import LogSink
 from edgerelay.runtime.registry import ArchiveMark, Registry
-from edgerelay.runtime.sql import SqlError
 
 __all__ = ["Archivist"]
 
@@ -85,7 +84,8 @@ class Archivist:
             self._is_running = True
             try:
                 await self._store_group(pause)
-            except (ObjectStoreError, SqlError) as error:
+            except EdgeRelayError as error:
+                # A defect of ours, too: the log holds the events, and what is live must not end for it.
                 self._failed(error)
             finally:
                 self._is_running = False

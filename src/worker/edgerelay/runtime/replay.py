@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from edgerelay.archive.batch import Batch
 from edgerelay.relay.ring import HasHead
 from edgerelay.relay.shard import History
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
@@ -25,15 +24,13 @@ class Replay(Generic[B]):
 
     def __init__(
         self,
-        archive: ArchiveReader,
+        archive: ArchiveReader[B],
         log: Callable[[int], Awaitable[History[B]]],
-        load: Callable[[Batch], B],
         sink: LogSink,
     ) -> None:
-        """`log` asks RelayState; `load` makes of a block what RelayState's batches are."""
+        """`log` asks RelayState."""
         self._archive = archive
         self._log = log
-        self._load = load
         self._sink = sink
         self._forgotten_seq = 0
 
@@ -52,9 +49,11 @@ class Replay(Generic[B]):
             block = await self._archive.find(cursor)
         except DamagedError as error:
             self._sink.write("error", "archive_damaged", {"problem": str(error), "last_seq": error.last_seq})
-            return History(None, error.last_seq)
+            # What the log has not forgotten it still has.
+            return History(None, min(error.last_seq, self._forgotten_seq))
         if block is None or block.head.first_seq > self._forgotten_seq:
-            # Between the archive and the log there is nothing, or nothing that is left.
-            return await self._log(cursor)
-        missing_up_to = block.head.prev_seq if block.head.prev_seq >= cursor else 0
-        return History(self._load(block), missing_up_to)
+            history = await self._log(cursor)
+            self._forgotten_seq = history.missing_up_to
+            if block is None or block.head.first_seq > self._forgotten_seq:
+                return history  # between the archive and the log there is nothing, or nothing that is left
+        return History(block, block.head.prev_seq if block.head.prev_seq >= cursor else 0)

@@ -6,10 +6,9 @@ for a while, for those that began in time and still read.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
-from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError
+from edgerelay.archive.object_names import Folder, ObjectName, own_names
 from edgerelay.runtime.objects import ObjectStore
 
 __all__ = ["GRACE_US", "SWEEP_OBJECTS", "sweep"]
@@ -27,12 +26,11 @@ async def sweep(objects: ObjectStore, now_us: int, retention_us: int) -> int:
     Raises:
         ObjectStoreError: the bucket does not answer; the next sweep tries again.
     """
+    names, after = list[ObjectName](), ""
+    while not names and (listed := await objects.names(f"{Folder.GROUPS}/", after, SWEEP_OBJECTS)):
+        names, after = own_names(listed), listed[-1]
     end_seq = now_us - retention_us - GRACE_US
-    outlived = []
-    for name in await objects.names(f"{Folder.GROUPS}/", limit=SWEEP_OBJECTS):
-        with suppress(ObjectNameError):  # not ours, so not ours to take away
-            if ObjectName.parse(name).last_seq < end_seq:
-                outlived.append(name)
+    outlived = [name.key for name in names if name.last_seq < end_seq]
     if outlived:
         await objects.delete(outlived)
     return len(outlived)
