@@ -9,6 +9,7 @@ from typing import Any, Final
 import js
 from pyodide.ffi import JsException, to_js
 
+from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
 
 __all__ = ["Bucket"]
@@ -29,7 +30,7 @@ class Bucket:
 
     async def put(self, name: str, data: bytes) -> bool:
         """Store an object unless there is one of this name."""
-        options = _object({"onlyIf": {"etagDoesNotMatch": "*"}})
+        options = plain_object({"onlyIf": {"etagDoesNotMatch": "*"}})
         return _is_there(await _settled(name, self._binding.put(name, to_js(data), options)))
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
@@ -45,7 +46,7 @@ class Bucket:
         options: dict[str, Any] = {"prefix": prefix, "limit": limit}
         if after:
             options["startAfter"] = after
-        answer = await _settled(prefix, self._binding.list(_object(options)))
+        answer = await _settled(prefix, self._binding.list(plain_object(options)))
         return [str(each.key) for each in answer.objects]
 
     async def delete(self, names: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ class Bucket:
         await _settled(f"{len(names)} objects", self._binding.delete(to_js(list(names))))
 
     async def _get(self, name: str, part: dict[str, int]) -> Tail:
-        found = await _settled(name, self._binding.get(name, _object({"range": part})))
+        found = await _settled(name, self._binding.get(name, plain_object({"range": part})))
         if not _is_there(found):
             raise ObjectMissingError(name)
         return Tail((await _settled(name, found.arrayBuffer())).to_bytes(), int(found.size))
@@ -70,7 +71,3 @@ async def _settled(name: str, promise: Any) -> Any:
         return await asyncio.wait_for(promise, CALL_TIMEOUT_S)
     except (JsException, OSError) as error:
         raise ObjectStoreError(f"{name}: {str(error)[:_MESSAGE_CHARS]}") from error
-
-
-def _object(value: dict[str, Any]) -> Any:
-    return to_js(value, dict_converter=js.Object.fromEntries)

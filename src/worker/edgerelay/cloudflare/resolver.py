@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import js
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
 from edgerelay.atproto.lookup import PATIENCE_S
+from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.requests import read_header
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.runtime import resolver
@@ -60,7 +61,7 @@ class PlatformFetcher:
             "signal": js.AbortSignal.timeout(timeout_s * 1_000),
         }
         try:
-            answer = await js.fetch(url, to_js(options, dict_converter=js.Object.fromEntries))
+            answer = await js.fetch(url, plain_object(options))
             body = await _read(answer.body) if answer.body else b""
         except (JsException, OSError) as error:
             is_timeout = getattr(error, "name", "") == _TIMEOUT

@@ -28,6 +28,7 @@ from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
@@ -135,7 +136,7 @@ class SubscriberShard(DurableObject):
 
     def _remember_head(self, feed: Any) -> None:
         head = {"name": self._name, "seq": self._shard.head or 0}
-        feed.serializeAttachment(to_js(head, dict_converter=js.Object.fromEntries))
+        feed.serializeAttachment(plain_object(head))
 
     def _has_feed(self) -> bool:
         return len(self._raw.getWebSockets("feed")) > 0

@@ -11,10 +11,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy
 
 from edgerelay.atproto.origin import origin_of_host_url
 from edgerelay.atproto.timestamp import http_date_us
+from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.requests import read_header
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.config import Settings
@@ -114,7 +115,7 @@ class UpstreamSockets:
 
     async def _fetch(self, path: str, headers: dict[str, str], signal: Any) -> Any:
         options = {"headers": {"user-agent": USER_AGENT, **headers}, "signal": signal, "redirect": "manual"}
-        return await js.fetch(self._base + path, to_js(options, dict_converter=js.Object.fromEntries))
+        return await js.fetch(self._base + path, plain_object(options))
 
     async def _aside(self, path: str) -> Any:
         try:
