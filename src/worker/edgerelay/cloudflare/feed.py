@@ -6,16 +6,16 @@ A batch goes out as one binary message; everything else is JSON text: `{"v": 1, 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Final
 
-import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy
 
 from edgerelay.archive.batch import HEAD_VERSION, Batch
 from edgerelay.cloudflare.buffers import Buffers
+from edgerelay.cloudflare.plain_object import plain_object
+from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.relay.events import Event, ShardAcked, ShardClosed, ShardOpened
 
 __all__ = ["FEED_URL", "FeedSockets"]
@@ -27,20 +27,18 @@ FEED_URL: Final = "https://shard/feed"
 class FeedSockets:
     """`ShardPort` on the platform."""
 
-    def __init__(self, namespace: Any, buffers: Buffers, deliver: Callable[[Event], None]) -> None:
+    def __init__(self, namespace: Any, buffers: Buffers, tasks: Tasks, deliver: Callable[[Event], None]) -> None:
         """`namespace` is the platform's binding of the shards."""
         self._namespace = namespace
         self._buffers = buffers
         self._deliver = deliver
         self._sockets: dict[str, _Link] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
         self._encoded: tuple[Batch, Any] | None = None
 
     def dial(self, shard: str, region: str) -> None:
         """Begin to open the feed to a shard."""
-        task = asyncio.ensure_future(self._dial(shard, region))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._dial(shard, region))
 
     def send_batch(self, shard: str, batch: Batch) -> None:
         """Send a batch; it is handed to the platform once, whatever the number of shards."""
@@ -75,10 +73,10 @@ class FeedSockets:
     async def _dial(self, shard: str, region: str) -> None:
         options: dict[str, Any] = {"locationHint": region} if region else {}
         try:
-            stub = self._namespace.getByName(shard, _object(options))
+            stub = self._namespace.getByName(shard, plain_object(options))
             answer = await stub.fetch(
                 FEED_URL,
-                _object({"headers": {"upgrade": "websocket", "x-shard": shard, "x-edgerelay-request": "feed"}}),
+                plain_object({"headers": {"upgrade": "websocket", "x-shard": shard, "x-edgerelay-request": "feed"}}),
             )
             socket = getattr(answer, "webSocket", None)
         except (JsException, OSError):
@@ -118,7 +116,3 @@ class _Link:
             self.socket.close(1000, "")
         except JsException:
             return  # closed already
-
-
-def _object(value: dict[str, Any]) -> Any:
-    return to_js(value, dict_converter=js.Object.fromEntries)
