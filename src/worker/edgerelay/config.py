@@ -88,7 +88,8 @@ class Settings:
     store 10 GB."""
 
     seal_s: int = _number(60, 1, 3_600)
-    """Seconds that an event waits at most before it goes into the archive. More is fewer and larger objects."""
+    """Seconds after which an event goes into the archive, or when the next alarm comes. More is fewer and larger
+    objects."""
 
     checkpoint_s: int = _number(60, 5, 3_600)
     """Seconds between two checkpoints: what a restart reads again is at most the heads of this long."""
