@@ -47,17 +47,15 @@ class Reader:
         self.seen: Events = []
         self.holes: list[tuple[int, int]] = []
 
-    def step(self) -> bool:
-        """Read once; tells whether something came."""
+    def step(self) -> None:
+        """Read once."""
         batch, missing_up_to = finished(self.replay.find(self.cursor))
         if missing_up_to >= self.cursor:
             self.holes.append((self.cursor, missing_up_to))
             self.cursor = missing_up_to + 1
-        if batch is None:
-            return bool(self.holes) and self.holes[-1][1] + 1 == self.cursor
-        self.seen += [(seq, frame) for seq, frame in batch.split() if seq >= self.cursor]
-        self.cursor = batch.head.last_seq + 1
-        return True
+        if batch is not None:
+            self.seen += [(seq, frame) for seq, frame in batch.split() if seq >= self.cursor]
+            self.cursor = batch.head.last_seq + 1
 
     def read_all(self) -> Reader:
         """Read until nothing more comes; the last step may be about a hole."""
