@@ -9,6 +9,7 @@ The last stage is a whole RelayState without sockets: its node, over SQLite in m
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -152,6 +153,7 @@ class Relay:
         )
         settings = Settings(upstream=upstream, upstream_start="oldest", upstream_kind="pds")
         self.node = Node(settings, Sqlite(":memory:"), ports)
+        asyncio.run(self.node.recover(lambda: asyncio.sleep(0)))
         self.node.turn(TimePassed())
         self._upstream.accept(kind="pds")
 

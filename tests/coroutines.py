@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["finished"]
+__all__ = ["finished", "no_pause"]
 
 T = TypeVar("T")
 
@@ -20,3 +20,7 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
         answer: T = run_sync(coroutine)
         return answer
     return asyncio.run(coroutine)
+
+
+async def no_pause() -> None:
+    """What is awaited where others may run, when there are none."""

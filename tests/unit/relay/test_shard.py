@@ -387,6 +387,23 @@ class TestGaps:
         theatre.run()
         assert reader.got == [20, 30]
 
+    def test_a_head_that_lies_back_is_where_the_stream_goes_on(self) -> None:
+        """RelayState lost what it had shown: its new numbers lie beyond, behind an older one."""
+        theatre = Theatre()
+        for _ in range(3):
+            theatre.publish(10)
+        live, waiting = theatre.join("a"), theatre.join("b", Start(25, strict=True))
+        theatre.shard.feed_lost()
+        theatre.history = theatre.history[:1]
+        theatre.feed_head()
+        late = theatre.join("c", Start(10, strict=True))
+        theatre.run()
+        assert theatre.shard.head == 10
+        theatre.publish(30)
+        theatre.run()
+        assert (live.got, waiting.got, late.got) == ([40], [40], [10, 40])
+        assert not theatre.reads
+
     @pytest.mark.parametrize("first", ["head", "batch"])
     def test_who_joins_the_live_stream_without_a_feed_gets_nothing_from_before(self, first: str) -> None:
         theatre = Theatre()

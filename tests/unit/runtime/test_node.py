@@ -6,7 +6,6 @@ is in the log with what the host did.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -30,8 +29,10 @@ from edgerelay.relay.intake import Candidate
 from edgerelay.relay.lookups import LOST_US
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.relay import STORAGE_RETRY_US
+from edgerelay.relay.shard import History
 from edgerelay.relay.upstream import PauseReason, UpstreamState
 from edgerelay.relay.vetting import LookupsDue
+from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.memory import (
     ManualClock,
@@ -44,9 +45,10 @@ from edgerelay.runtime.memory import (
     MemoryUpstream,
 )
 from edgerelay.runtime.node import Node
+from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
-from tests.coroutines import finished
+from tests.coroutines import finished, no_pause
 from tests.oracle import frames
 from tests.oracle.host import Happening, SlowHost
 from tests.oracle.repo import Repo, is_signed
@@ -132,6 +134,7 @@ class World:
         self.refused: set[str] = set()
         self.shown: list[tuple[int, bytes]] = []
         self.sqlite: Sqlite | None = None
+        self.objects = MemoryObjects()
         self.open()
 
     def open(self) -> None:
@@ -152,7 +155,7 @@ class World:
             shards=self.shards,
             signatures=self.signatures,
             identities=self.directory,
-            objects=MemoryObjects(),
+            objects=self.objects,
             codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
@@ -162,14 +165,24 @@ class World:
             intercept=lambda _: self.verifier,
         )
         self.node = Node(self.settings, self.sql, ports)
+        if self.node.is_blank:
+            finished(self.node.recover(no_pause))
         self.node.turn(TimePassed())
 
     def deliver(self, event: Any) -> None:
         self.node.turn(event)
 
+    def lose(self) -> None:
+        """The storage is gone, and a node starts without it."""
+        assert self.sqlite is not None
+        self.sqlite.close()
+        for path in self.file.parent.glob(f"{self.file.name}*"):
+            path.unlink()
+        self.open()
+
     def archive(self) -> None:
         """Store what is due."""
-        finished(self.node.archivist.run(lambda: asyncio.sleep(0)))
+        finished(self.node.archivist.run(no_pause))
 
     # the host
 
@@ -327,7 +340,7 @@ class TestTurns:
         ports = world.node._ports
         node = Node(world.settings, world.sql, Ports(**{**_fields(ports), "upstream": hasty}))
         world.node = node
-        node.turn(TimePassed())
+        finished(node.recover(no_pause))
         assert node.relay.host.upstream.last_problem == "refused at once"
         assert node.relay.host.upstream.state is UpstreamState.BACKING_OFF
         assert world.timer.at_us == world.clock.now_us + 750_000, "the timer of the later event holds"
@@ -707,6 +720,7 @@ class StrictWorld:
             random=lambda: 0.5,
         )
         self.node = Node(self.settings, self.sql, ports)
+        finished(self.node.recover(no_pause))
         self.node.turn(TimePassed())
         self.upstream.accept(None, "pds")
 
@@ -825,6 +839,166 @@ class TestStrict:
         monkeypatch.setattr("edgerelay.runtime.identity_runs.MEMTABLE_IDENTITIES", 2)
         strict.upstream.send(*[frames.identity(seq, frames.did(seq)) for seq in range(1, 4)])
         assert strict.node.identities.stats.memtable == 0
+
+
+class TestRecovery:
+    """A node whose storage is lost, and the archive that is left."""
+
+    def test_a_new_relay_looks_into_an_empty_bucket_and_begins(self, world: World) -> None:
+        assert not world.node.is_blank
+        assert world.upstream.cursor == 0
+        assert world.log.named("recovered") == []
+
+    def test_it_goes_on_where_the_archive_ends(self, world: World) -> None:
+        past = archived_commits(world, 3)
+        for account in (1, 2):
+            world.happen("commit", account)
+        world.send()
+        world.wait(1)
+        assert len(world.durable()) == 5
+        world.lose()
+        assert world.upstream.cursor == world.host.numbers[2], "the host sends again what was not archived"
+        assert world.log.named("recovered") == [{"last_seq": past[-1][0], "is_holed": False, "accounts": 3}]
+        world.live()
+        world.send()
+        world.settle()
+        whole = replayed(world)
+        assert whole[:3] == past
+        assert [frames.parts(frame)[1]["time"] for _, frame in whole] == times(world.host.events)
+
+    def test_a_bucket_that_does_not_answer_keeps_it_waiting(self, world: World) -> None:
+        archived_commits(world, 1)
+        world.objects.problem = "down"
+        world.lose()
+        assert world.node.is_blank
+        assert world.pauses == [PauseReason.RECOVERY]
+        assert world.upstream.connection is None
+        assert world.node.relay.host.upstream.last_problem == "down"
+        assert world.log.named("recovery_failed") == [{"problem": "down"}]
+        world.objects.problem = ""
+        assert finished(world.node.recover(no_pause))
+        assert world.upstream.cursor == world.host.newest
+        assert world.pauses == []
+
+    def test_accounts_are_recalled_so_that_repeats_are_found(self, world: World) -> None:
+        archived_commits(world, 2)
+        world.lose()
+        assert world.node.accounts.checkpoint_seq == world.node.log.archived_seq
+        known = world.node.accounts.get(hash_did(frames.did(2)))
+        assert known is not None
+        assert known.rev == 1
+        world.open()
+        assert not world.node.is_blank
+        assert world.node.accounts.get(hash_did(frames.did(2))) == known, "it is stored"
+
+    def test_where_the_host_is_not_known_a_hole_is_told(self, world: World) -> None:
+        past = archived_commits(world, 2)
+        del world.objects.objects["state/hosts/1"]
+        world.lose()
+        (line,) = world.log.named("recovered")
+        assert line["is_holed"]
+        missing_up_to = world.node.read(past[-1][0] + 1)[1]
+        assert missing_up_to == world.clock.now_us > past[-1][0]
+        world.live()
+        world.happen("commit", 1)
+        world.send()
+        world.wait(1)
+        batch, missing_up_to = world.node.read(past[-1][0] + 1)
+        assert batch is not None
+        assert batch.head.prev_seq == missing_up_to > past[-1][0]
+        assert len(batch.head.seqs) == 1, "the host sends all of it again, and the accounts are recalled"
+
+    def test_the_numbers_of_hosts_stay(self, world: World) -> None:
+        archived_commits(world, 1)
+        world.settings = Settings.from_mapping({**SETTINGS, "UPSTREAM": "wss://other.test"})
+        world.lose()
+        assert world.sql.execute("SELECT * FROM hosts ORDER BY host_id") == [
+            (1, "wss://pds.test"),
+            (2, "wss://other.test"),
+        ]
+
+    def test_a_storage_that_fails_meanwhile_is_tried_again(self, world: World) -> None:
+        archived_commits(world, 1)
+        for writes in range(20):
+            world.objects.problem = "not yet"
+            world.lose()
+            world.objects.problem = ""
+            world.sql.writes_left = writes
+            has_recovered = finished(world.node.recover(no_pause))
+            world.sql.writes_left = None
+            if has_recovered:
+                assert writes > 3
+                return
+            assert world.node.is_blank
+            assert finished(world.node.recover(no_pause))
+            assert world.upstream.cursor == world.host.newest
+        raise AssertionError("it never recovers")
+
+
+def archived_commits(world: World, count: int) -> list[tuple[int, bytes]]:
+    """Commits of as many accounts, stored in the bucket."""
+    world.live()
+    for account in range(1, count + 1):
+        world.happen("commit", account)
+    world.send()
+    world.wait(61)
+    world.archive()
+    assert world.node.log.unarchived_seq == 0
+    return world.durable()
+
+
+def replayed(world: World) -> list[tuple[int, bytes]]:
+    """What a reader gets that asks for everything, from the archive and the log."""
+    codec = ZlibCodec()
+    archive = ArchiveReader(world.objects, {codec.id: codec}, lambda block: block)
+
+    async def read(cursor: int) -> History[Batch]:
+        return History(*world.node.read(cursor))
+
+    replay = Replay(archive, read, world.log)
+    found: list[tuple[int, bytes]] = []
+    cursor = 1
+    while True:
+        history = finished(replay.find(cursor))
+        assert history.missing_up_to < cursor, "nothing is missing"
+        if history.batch is None:
+            return found
+        found += [(seq, frame) for seq, frame in history.batch.split() if seq >= cursor]
+        cursor = history.batch.head.last_seq + 1
+
+
+@given(st.lists(st.sampled_from(["happen", "happen", "send", "wait", "archive", "drop", "crash", "lose"]), max_size=40))
+def test_whatever_is_lost_the_archive_and_the_host_together_have_everything_once(steps: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder) / "state")
+        kept: list[tuple[int, bytes]] = []
+        for index, step in enumerate(steps):
+            match step:
+                case "happen":
+                    world.happen(("commit", "identity", "sync")[index % 3], index % 2 + 1)
+                case "send":
+                    world.send(2)
+                case "wait":
+                    world.wait(1)
+                    world.answer()
+                case "archive":
+                    world.wait(61)
+                    world.archive()
+                    kept = replayed(world)
+                    kept = [each for each in kept if each[0] <= world.node.log.archived_seq]
+                case "drop":
+                    world.upstream.drop("reset by peer")
+                case "crash":
+                    world.open()
+                case "lose":
+                    world.lose()
+        world.settle()
+        whole = replayed(world)
+        assert whole[: len(kept)] == kept, "what was archived stays as it is"
+        assert all(before < after for (before, _), (after, _) in pairwise(whole)), "numbers increase"
+        assert [frames.parts(frame)[1]["time"] for _, frame in whole] == times(world.host.events)
+        assert world.sqlite is not None
+        world.sqlite.close()
 
 
 ACTIONS = (

@@ -46,6 +46,7 @@ from edgerelay.runtime.memory import (
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.reports import report
 from edgerelay.runtime.sql import Sqlite
+from tests.coroutines import finished, no_pause
 from tests.oracle import frames
 
 S_US = 1_000_000
@@ -81,6 +82,7 @@ class World:
         chosen = {"UPSTREAM": f"wss://{HOST}", "UPSTREAM_START": "oldest", "PLC_RPS": "10000", **settings}
         self.name = chosen["UPSTREAM"].partition("://")[2]
         self.node = Node(Settings.from_mapping(chosen), self.sql, ports)
+        finished(self.node.recover(no_pause))
         self.deliver(TimePassed())
         self.upstream.accept(kind="pds")
 

@@ -37,7 +37,7 @@ from edgerelay.relay.events import Event, ShardAsked, TimePassed
 from edgerelay.relay.vetting import LookupsDue, VettingEvent
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
-from edgerelay.runtime.objects import LostObjects
+from edgerelay.runtime.objects import LostObjects, ObjectStoreError
 from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.reports import report
 from edgerelay.runtime.resolver_wire import decode_questions, encode_answers
@@ -57,6 +57,9 @@ FLUSH_SAMPLES: Final = 500
 BLOCK_PAUSE_S: Final = 0.02
 """Seconds between two blocks of a group. Packing one takes some 15 ms (decision 0013), in which nothing else goes on;
 with this pause it is less than half of the time, and some 10 MB/s, four times the whole network."""
+
+RECOVERY_RETRY_S: Final = 5
+"""Seconds before a bucket that did not answer is asked again what it holds."""
 
 FLUSH_SAMPLE_EVERY: Final = 10
 """Every so many flushes one is timed: the question itself costs a promise."""
@@ -106,6 +109,15 @@ class RelayState(DurableObject):
         self._rearm()
         self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, isolate_name(), self._clock())
         self._deliver(TimePassed())
+        if self._node.is_blank:
+            tasks.spawn(self._recover())
+
+    async def _recover(self) -> None:
+        """Look into the bucket until it answers; before that nothing is sequenced or told to shards."""
+        has_answered = await self._node.recover(_let_others_run)
+        while not has_answered:
+            await asyncio.sleep(RECOVERY_RETRY_S)
+            has_answered = await self._node.recover(_let_others_run)
 
     def _deliver(self, event: Event | VettingEvent) -> None:
         """One turn. If it breaks, so may promises: the object starts anew from what is stored."""
@@ -151,6 +163,12 @@ class RelayState(DurableObject):
         if self._refusal:
             raise InvariantError(self._refusal)
 
+    def _check_stream(self) -> None:
+        """Raise while nothing can be said about the stream; shards ask again."""
+        self._check()
+        if self._node.is_blank:
+            raise ObjectStoreError("nothing is stored, and the archive was not looked into yet")
+
     def _rearm(self) -> None:
         """The promise is not awaited: the platform holds back whatever depends on it."""
         self._storage.setAlarm(js.Date.now() + self._settings.alarm_s * 1_000)
@@ -179,12 +197,12 @@ class RelayState(DurableObject):
 
     async def join(self, shard: str, region: str) -> None:
         """A shard has readers and wants the feed."""
-        self._check()
+        self._check_stream()
         self._deliver(ShardAsked(shard, region))
 
     async def read(self, cursor: int) -> bytes:
         """For readers that are behind: what is forgotten (8 bytes), then the batch at the cursor, if there is one."""
-        self._check()
+        self._check_stream()
         batch, missing_up_to = self._node.read(int(cursor))
         prefix = missing_up_to.to_bytes(_FORGOTTEN_BYTES, "big")
         return prefix if batch is None else prefix + batch.message()

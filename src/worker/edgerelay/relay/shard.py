@@ -186,8 +186,10 @@ class Shard(Generic[B]):
         """The feed (re)opened, or skipped batches: RelayState's newest number is this."""
         if self.head is None:
             self.head = last_seq
-        elif last_seq > self.head:
-            self._fall_behind(now_us)
+        elif last_seq != self.head:
+            if last_seq > self.head:
+                self._fall_behind(now_us)
+            # Or RelayState has lost what it had shown: what comes next is sent to whoever has had everything.
             self.head = last_seq
             self.ring.clear()
         self._fed()

@@ -57,6 +57,9 @@ class PauseReason(StrEnum):
     IDENTITY = "identity"
     """Too many events wait for their accounts' identities, or the directory of identities is down."""
 
+    RECOVERY = "recovery"
+    """Nothing is stored, and the archive was not looked into yet."""
+
     SKEW = "skew"
     """Our clock and the upstream's differ too much to give out numbers."""
 

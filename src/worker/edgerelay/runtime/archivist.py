@@ -18,6 +18,7 @@ from edgerelay.archive.cutting import CutPolicy, cut_blocks
 from edgerelay.archive.group import GroupWriter
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.sealing import Sealing, SealPolicy
+from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hot_log import HotLog
 from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import LogSink
@@ -51,6 +52,7 @@ class Archivist:
     ) -> None:
         """`log` gives the hot log as it is now: a storage that fails replaces it."""
         self._objects = objects
+        self._exports = Exports(objects)
         self._codec = codec
         self._registry = registry
         self._log = log
@@ -99,6 +101,7 @@ class Archivist:
         name, data = writer.finish()
         if mark.planned_seq != name.last_seq:
             self._registry.save_archive_mark(ArchiveMark(mark.archived_seq, name.last_seq))
+        await self._exports.save_hosts(self._registry.hosts())
         await self._objects.put(name.key, data)
         self._registry.save_archive_mark(ArchiveMark(name.last_seq, 0))
         self._log().archived(name.last_seq)

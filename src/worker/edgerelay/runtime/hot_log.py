@@ -55,10 +55,16 @@ class _Entry(NamedTuple):
 class HotLog:
     """The batches on disk. One instance owns the table."""
 
-    def __init__(self, sql: Sql, policy: LogPolicy, archived_seq: int) -> None:
-        """Read the index of what is there; frames stay on disk. `archived_seq` is what `archived` was last told."""
+    def __init__(self, sql: Sql, policy: LogPolicy, archived_seq: int, lost_seq: int = 0) -> None:
+        """Read the index of what is there; frames stay on disk.
+
+        Args:
+            archived_seq: what `archived` was last told.
+            lost_seq: where nothing is there, everything up to this number once was.
+        """
         self._sql = sql
         self._policy = policy
+        self._lost_seq = lost_seq
         self.archived_seq = archived_seq
         """Every event up to this number is in the archive."""
 
@@ -76,8 +82,8 @@ class HotLog:
 
     @property
     def last_seq(self) -> int:
-        """Number of the newest event; 0 if there is none."""
-        return self._last_seqs[-1] if self._last_seqs else 0
+        """Number of the newest event, whether it is still here or not; 0 if there was none."""
+        return self._last_seqs[-1] if self._last_seqs else self._lost_seq
 
     @property
     def oldest_seq(self) -> int:
@@ -87,7 +93,7 @@ class HotLog:
     @property
     def missing_up_to(self) -> int:
         """Every event up to this number is forgotten; 0 if none ever was."""
-        return self._entries[0].prev_seq if self._entries else 0
+        return self._entries[0].prev_seq if self._entries else self._lost_seq
 
     @property
     def unarchived_seq(self) -> int:
@@ -115,7 +121,7 @@ class HotLog:
             now_us: unix microseconds.
             checkpoint_seq: a restart needs no event up to this number.
         """
-        if self._entries and batch.head.prev_seq != self.last_seq:
+        if self.last_seq and batch.head.prev_seq != self.last_seq:
             raise BatchError(f"a batch after {batch.head.prev_seq} does not follow {self.last_seq}")
         while self.size_bytes + batch.size_bytes > self._policy.stop_bytes and self._may_forget(now_us, checkpoint_seq):
             self._forget_oldest()

@@ -5,11 +5,14 @@ produced, until nothing is left. It does not wait for anything.
 
 When the storage refuses a write, what was not yet durable is dropped with the whole of `Relay`, and a new one starts
 from what is stored, with its upstream paused: the same way back as after a restart, and nothing was shown to anyone.
+
+Where nothing is stored at all, the node is *blank*: its upstream is paused until `recover` has looked into the archive.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from edgerelay.archive.batch import Batch
 from edgerelay.config import Settings
@@ -25,7 +28,9 @@ from edgerelay.runtime.archivist import Archivist
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
-from edgerelay.runtime.registry import Registry
+from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.recovery import Recovered, recover
+from edgerelay.runtime.registry import ArchiveMark, Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sql, SqlError
 from edgerelay.runtime.verification import VettingVerifier
@@ -52,6 +57,7 @@ class Node:
         self._events: deque[Event | VettingEvent] = deque()
         self._in_turn = False
         self.storage_failures = 0
+        self._has_looked = False
         self._start(connection=0, problem="")
         self.archivist = Archivist(
             ports.objects,
@@ -67,11 +73,17 @@ class Node:
         settings, sql, ports = self._settings, self._sql, self._ports
         registry = Registry(sql)
         policy = LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US)
-        self.log = HotLog(sql, policy, registry.archive_mark().archived_seq)
+        archived_seq = registry.archive_mark().archived_seq
+        self.log = HotLog(sql, policy, archived_seq, lost_seq=archived_seq)
+        self.is_blank = not (self.log.last_seq or self._has_looked)
+        """Nothing is stored, and the archive was not looked into yet: nothing can be said about the stream."""
+
         self.accounts = AccountRuns(sql)
         self.identities = IdentityRuns(sql)
-        host_id = registry.host_id(settings.upstream) if settings.upstream else 0
-        restored = self._restore(registry, host_id)._replace(connection=connection, storage_problem=problem)
+        host_id = registry.host_id(settings.upstream) if settings.upstream and not self.is_blank else 0
+        restored = self._restore(registry, host_id)._replace(
+            connection=connection, is_blank=self.is_blank, storage_problem=problem
+        )
         self.since_us = now_us = ports.clock()
         """When the present relay began, and its counts with it."""
 
@@ -113,6 +125,44 @@ class Node:
             self.accounts.checkpoint(at_seq)
         except SqlError as error:
             self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
+
+    async def recover(self, pause: Callable[[], Awaitable[None]]) -> bool:
+        """Look into the archive before anything is sequenced; tells whether that succeeded.
+
+        Args:
+            pause: awaited between two blocks.
+        """
+        ports, upstream = self._ports, self.relay.host.upstream
+        try:
+            found = await recover(ports.objects, {ports.codec.id: ports.codec}, ports.log, pause)
+            self._keep(found)
+        except (ObjectStoreError, SqlError) as error:
+            upstream.last_problem = str(error)
+            ports.log.write("error", "recovery_failed", {"problem": str(error)})
+            return False
+        self._has_looked = True
+        self._start(connection=upstream.connection, problem="")
+        self.turn(TimePassed())
+        return True
+
+    def _keep(self, found: Recovered) -> None:
+        """Store what was found, so that the next start finds it here. The number that is not blank comes last."""
+        settings, ports, registry = self._settings, self._ports, Registry(self._sql)
+        goes_on = any(found.hosts.get(host_id) == settings.upstream for host_id in found.positions)
+        # Where the host's position is not known, what is missing is told to readers: the log begins behind a hole.
+        is_holed = bool(found.last_seq and settings.upstream) and not goes_on
+        last_seq = max(found.last_seq, ports.clock()) if is_holed else found.last_seq
+        registry.replace_hosts(found.hosts)
+        registry.save_positions(found.positions.values())
+        if last_seq:
+            for account in found.accounts:
+                self.accounts.put(account)
+                if self.accounts.checkpoint_due:
+                    self.accounts.checkpoint(last_seq)
+            self.accounts.checkpoint(last_seq)
+            registry.save_archive_mark(ArchiveMark(last_seq))
+            fields = {"last_seq": last_seq, "is_holed": is_holed, "accounts": len(found.accounts)}
+            ports.log.write("warning", "recovered", fields)
 
     def turn(self, event: Event | VettingEvent) -> None:
         """Handle an event and everything that follows from it at once."""

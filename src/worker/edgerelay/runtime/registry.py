@@ -7,7 +7,7 @@ What changes with every event is in the hot log; these rows change rarely.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from edgerelay.relay.position import PositionRow
@@ -39,6 +39,17 @@ class Registry:
             self._sql.execute("INSERT INTO hosts SELECT coalesce(max(host_id), 0) + 1, ? FROM hosts", url)
             return self.host_id(url)
         return int(rows[0][0])
+
+    def hosts(self) -> dict[int, str]:
+        """URLs of hosts by their numbers."""
+        rows = self._sql.execute("SELECT host_id, url FROM hosts")
+        return {int(host_id): str(url) for host_id, url in rows}
+
+    def replace_hosts(self, hosts: Mapping[int, str]) -> None:
+        """Take other numbers of hosts for granted; nothing may refer to those that were given out."""
+        self._sql.execute("DELETE FROM hosts")
+        for host_id, url in hosts.items():
+            self._sql.execute("INSERT INTO hosts VALUES (?, ?)", host_id, url)
 
     def positions(self) -> dict[int, PositionRow]:
         """Positions by host, as of the last checkpoint."""

@@ -1,0 +1,37 @@
+"""Containers in the bucket: their indexes and their blocks, by ranges of bytes.
+
+What the bytes mean is `archive.container`'s; what was read lately is kept by whoever reads again (`archive_reader`).
+"""
+
+from __future__ import annotations
+
+from edgerelay.archive.block import SealedBlock
+from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
+from edgerelay.archive.container_index import ContainerIndex, PlacedBlock
+from edgerelay.runtime.objects import ObjectStore
+
+__all__ = ["read_block", "read_index"]
+
+
+async def read_index(objects: ObjectStore, key: str) -> ContainerIndex:
+    """The index of a container.
+
+    Raises:
+        ObjectStoreError: the bucket does not answer, or has no such object.
+        ContainerError: one of its kinds says why there is no index.
+    """
+    tail = await objects.read_tail(key, TAIL_BYTES)
+    opening = ContainerOpening(tail.size_bytes)
+    opening.take(tail.data)
+    while opening.wanted is not None:
+        opening.take(await objects.read(key, *opening.wanted))
+    return opening.index
+
+
+async def read_block(objects: ObjectStore, key: str, block: PlacedBlock) -> SealedBlock:
+    """One block, packed as it is; whether it is damaged is seen when it is opened.
+
+    Raises:
+        ObjectStoreError: the bucket does not answer, or has no such object.
+    """
+    return SealedBlock(block.facts, await objects.read(key, *block.range))

@@ -1,0 +1,42 @@
+"""Containers in the bucket, read by ranges: the index first, then one block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.container_errors import ContainerTruncated
+from edgerelay.archive.firehose_block import open_batch
+from edgerelay.runtime.container_objects import read_block, read_index
+from edgerelay.runtime.objects import ObjectMissingError
+from tests.coroutines import finished
+from tests.histories import Past
+
+
+@pytest.fixture
+def past() -> Iterator[Past]:
+    created = Past()
+    created.write(*[1] * 12)
+    created.archive_all()
+    yield created
+    created.close()
+
+
+def test_the_blocks_of_the_index_are_the_events(past: Past) -> None:
+    (key,) = past.objects.objects
+    index = finished(read_index(past.objects, key))
+    assert len(index.blocks) > 1
+    codec = ZlibCodec()
+    found = [open_batch(finished(read_block(past.objects, key, each)), {codec.id: codec}) for each in index.blocks]
+    assert [event for batch in found for event in batch.split()] == past.events
+
+
+def test_an_object_that_is_cut_short_or_gone_is_named(past: Past) -> None:
+    (key,) = past.objects.objects
+    past.objects.objects[key] = past.objects.objects[key][:-1]
+    with pytest.raises(ContainerTruncated):
+        finished(read_index(past.objects, key))
+    with pytest.raises(ObjectMissingError):
+        finished(read_index(past.objects, "groups/none"))
