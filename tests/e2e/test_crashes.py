@@ -66,6 +66,31 @@ def test_kills_and_drops_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_readers_that_are_back_at_once_need_not_come_again(tmp_path: Path) -> None:
+    """RelayState dials the shard of before, finds nobody there yet, and closes while readers arrive."""
+    events, kills = 300, 3
+    with ExitStack() as stack:
+        background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="back", accounts=5)))
+        relay = stack.enter_context(Relay(tmp_path, upstream_settings(background)))
+        relay.wait_live()
+        subscribers = [
+            stack.enter_context(Subscriber(relay.ws_url, 0, read_limit_s=2 * CATCH_UP_LIMIT_S))
+            for _ in range(SUBSCRIBERS)
+        ]
+        for _ in range(kills):
+            background.call(lambda network: network.traffic.run(events))
+            expected = emitted(background)
+            for subscriber in subscribers:
+                subscriber.wait_for(len(expected), CATCH_UP_LIMIT_S)
+            relay.crash()
+        background.call(lambda network: network.traffic.run(events))
+        expected = emitted(background)
+        for subscriber in subscribers:
+            subscriber.wait_for(len(expected), CATCH_UP_LIMIT_S)
+        check_same(subscribers, expected)
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("inclusive", [False, True], ids=["exclusive", "inclusive"])
 def test_an_account_that_is_held_back_holds_up_nobody(tmp_path: Path, inclusive: bool) -> None:
     events, blows, rate = 3_000, 8, 300

@@ -65,6 +65,9 @@ ASK_MS: Final = 2_000
 READ_RETRY_S: Final = 1
 """Seconds before a reader asks again for what neither RelayState nor the bucket gave."""
 
+_OPEN: Final = 1
+"""The `readyState` of a socket that neither side has closed."""
+
 _NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
 
@@ -139,7 +142,8 @@ class SubscriberShard(DurableObject):
         feed.serializeAttachment(plain_object(head))
 
     def _has_feed(self) -> bool:
-        return len(self._raw.getWebSockets("feed")) > 0
+        """Whether there is one that nobody has closed: one that closes is still among the sockets."""
+        return any(feed.readyState == _OPEN for feed in self._raw.getWebSockets("feed"))
 
     async def _ask_for_feed(self) -> None:
         try:
