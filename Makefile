@@ -72,7 +72,7 @@ $(VENV_STAMP): pyproject.toml
 	  || { echo 'needed: the modules venv and ensurepip of Python (Debian: the package python3-venv)' >&2; exit 1; }
 	@echo 'setup: Python packages into .venv'
 	@test -x $(BIN)/python || '$(PYTHON)' -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,s3,test]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]' \
 	  2> /dev/null || echo 'setup: going on without the fuzzer: no wheel of atheris for this Python and platform'
 	@touch $@

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edgerelay.runtime.memory import MemoryObjects
-from edgerelay.runtime.objects import LostObjects, ObjectMissingError, ObjectStore, ObjectStoreError, Tail
+from edgerelay.runtime.objects import LostObjects, ObjectReader, ObjectStore, ObjectStoreError
 from tests.coroutines import finished
+from tests.object_contract import OBJECTS, ObjectReaderContract
 
 
 @pytest.fixture(params=["memory", "one that can be lost"])
@@ -21,24 +22,6 @@ def test_an_object_is_put_once(objects: ObjectStore) -> None:
     assert finished(objects.read("a/1", 0, 100)) == b"first"
 
 
-def test_parts_end_where_the_object_ends(objects: ObjectStore) -> None:
-    finished(objects.put("a/1", b"0123456789"))
-    assert finished(objects.read("a/1", 2, 3)) == b"234"
-    assert finished(objects.read("a/1", 8, 5)) == b"89"
-    assert finished(objects.read_tail("a/1", 3)) == Tail(b"789", 10)
-    assert finished(objects.read_tail("a/1", 30)) == Tail(b"0123456789", 10)
-
-
-def test_names_come_in_order_behind_a_name_and_no_more_than_asked(objects: ObjectStore) -> None:
-    for name in ("b/1", "a/3", "a/1", "a/2"):
-        finished(objects.put(name, b""))
-    assert finished(objects.names("a/")) == ["a/1", "a/2", "a/3"]
-    assert finished(objects.names("a/", "a/1")) == ["a/2", "a/3"]
-    assert finished(objects.names("a/", "a/1", 1)) == ["a/2"]
-    assert finished(objects.names("", "a/3~")) == ["b/1"]
-    assert finished(objects.names("c/")) == []
-
-
 def test_what_is_deleted_is_not_there_any_more(objects: ObjectStore) -> None:
     for name in ("a/1", "a/2", "a/3"):
         finished(objects.put(name, b""))
@@ -47,11 +30,12 @@ def test_what_is_deleted_is_not_there_any_more(objects: ObjectStore) -> None:
     assert finished(objects.put("a/1", b"again"))
 
 
-def test_what_is_not_there_is_said(objects: ObjectStore) -> None:
-    with pytest.raises(ObjectMissingError, match="a/1"):
-        finished(objects.read("a/1", 0, 1))
-    with pytest.raises(ObjectMissingError, match="a/1"):
-        finished(objects.read_tail("a/1", 1))
+class TestReading(ObjectReaderContract):
+    @pytest.fixture
+    def reader(self, objects: ObjectStore) -> ObjectReader:
+        for name, data in OBJECTS.items():
+            finished(objects.put(name, data))
+        return objects
 
 
 async def check_that_nothing_answers(objects: ObjectStore, problem: str) -> None:

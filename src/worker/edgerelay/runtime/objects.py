@@ -10,7 +10,15 @@ from typing import NamedTuple, Protocol
 
 from edgerelay.errors import EdgeRelayError
 
-__all__ = ["MAX_LISTED", "LostObjects", "ObjectMissingError", "ObjectStore", "ObjectStoreError", "Tail"]
+__all__ = [
+    "MAX_LISTED",
+    "LostObjects",
+    "ObjectMissingError",
+    "ObjectReader",
+    "ObjectStore",
+    "ObjectStoreError",
+    "Tail",
+]
 
 MAX_LISTED = 1_000
 """Names in one call (limit of R2)."""
@@ -32,11 +40,8 @@ class Tail(NamedTuple):
     """Of the whole object."""
 
 
-class ObjectStore(Protocol):
-    """A bucket. All of it may raise `ObjectStoreError`; names are listed as soon as their objects are put."""
-
-    async def put(self, name: str, data: bytes) -> bool:
-        """Store an object unless there is one of this name; tells whether there was none. Durable when it returns."""
+class ObjectReader(Protocol):
+    """What a bucket shows. All of it may raise `ObjectStoreError`."""
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
         """A part of an object; less than `length` if the object ends before. Raises `ObjectMissingError`."""
@@ -46,6 +51,13 @@ class ObjectStore(Protocol):
 
     async def names(self, prefix: str, after: str = "", limit: int = MAX_LISTED) -> list[str]:
         """The first names that begin with `prefix` and sort behind `after`, in order; at most `MAX_LISTED`."""
+
+
+class ObjectStore(ObjectReader, Protocol):
+    """A bucket. All of it may raise `ObjectStoreError`; names are listed as soon as their objects are put."""
+
+    async def put(self, name: str, data: bytes) -> bool:
+        """Store an object unless there is one of this name; tells whether there was none. Durable when it returns."""
 
     async def delete(self, names: Sequence[str]) -> None:
         """Take away the objects of these names, at most `MAX_LISTED`; those that are not there are no error."""
