@@ -1,0 +1,151 @@
+"""The objects of an archive: listed, told apart by generation, and opened one by one.
+
+An object of the archive says by its name what is in it. A file that somebody renamed is asked itself. Whatever cannot
+be read is a problem with a name and an end: it is reported, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import takewhile
+from typing import Final, NamedTuple
+
+from edgerelay.archive.block import Contents, SealedBlock
+from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
+from edgerelay.archive.container_errors import ContainerError
+from edgerelay.archive.container_index import ContainerIndex, PlacedBlock, Stream
+from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError
+from edgerelay.runtime.objects import ObjectMissingError, ObjectReader
+
+__all__ = ["SUFFIX", "ArchivedObject", "Catalogue", "OpenedObject", "Problem", "newest", "stream_of"]
+
+SUFFIX: Final = ".ers"
+"""What the names of all containers end with; whatever else is in a bucket is no concern of ours."""
+
+READ_BYTES: Final = 1_000_000
+"""Packed blocks that are read in one call, if they follow each other and all may be wanted."""
+
+
+class Problem(NamedTuple):
+    """Something that is wrong with an archive."""
+
+    where: str
+    what: str
+
+
+Report = Callable[[Problem], None]
+
+
+class ArchivedObject(NamedTuple):
+    """An object, as it is listed."""
+
+    key: str
+    name: ObjectName
+    """What it holds; its own name, unless it is called otherwise."""
+
+
+class OpenedObject:
+    """An object with its index."""
+
+    def __init__(self, objects: ObjectReader, archived: ArchivedObject, index: ContainerIndex, size_bytes: int) -> None:
+        self.key, self.name = archived
+        self.index = index
+        self.size_bytes = size_bytes
+        self._objects = objects
+        self._packed: dict[int, bytes] = {}
+
+    async def read_beginning(self, length: int) -> bytes:
+        """Its first bytes. Raises `ObjectMissingError` if it was taken away."""
+        return await self._objects.read(self.key, 0, min(length, self.size_bytes))
+
+    async def read_block(self, number: int, is_wanted: Callable[[Contents], bool] = lambda _: True) -> SealedBlock:
+        """A block of the index, unchecked; with it those behind it, as far as they are wanted, for the next calls.
+
+        Raises:
+            ObjectMissingError: the object was taken away.
+        """
+        block = self.index.blocks[number]
+        if block.offset not in self._packed:
+            await self._read_on(number, is_wanted)
+        return SealedBlock(block.facts, self._packed.pop(block.offset))
+
+    async def _read_on(self, number: int, is_wanted: Callable[[Contents], bool]) -> None:
+        start = self.index.blocks[number].offset
+
+        def goes_along(block: PlacedBlock) -> bool:
+            return block.range.end <= start + READ_BYTES and is_wanted(block.facts.contents)
+
+        run = [self.index.blocks[number], *takewhile(goes_along, self.index.blocks[number + 1 :])]
+        data = await self._objects.read(self.key, start, run[-1].range.end - start)
+        self._packed = {each.offset: data[each.offset - start : each.range.end - start] for each in run}
+
+
+class Catalogue:
+    """The objects of one archive. All of it may raise `ObjectStoreError`."""
+
+    def __init__(self, objects: ObjectReader, report: Report) -> None:
+        self._objects = objects
+        self.report = report
+
+    async def list(self) -> list[ArchivedObject]:
+        """All objects that can be read, in the order of their first numbers."""
+        found, after = [], ""
+        while keys := await self._objects.names("", after):
+            found += [await self._identify(key) for key in keys if key.endswith(SUFFIX)]
+            after = keys[-1]
+        known = [each for each in found if each is not None]
+        return sorted(known, key=lambda each: (each.name.first_seq, each.key))
+
+    async def open(self, archived: ArchivedObject) -> OpenedObject | None:
+        """Read the index of an object; None if that cannot be done, which is reported."""
+        try:
+            return await self._open(archived)
+        except (ContainerError, ObjectMissingError) as error:
+            self.report(Problem(archived.key, _explained(error)))
+            return None
+
+    async def _open(self, archived: ArchivedObject) -> OpenedObject:
+        index, size_bytes = await self._read_index(archived.key)
+        return OpenedObject(self._objects, archived, index, size_bytes)
+
+    async def _identify(self, key: str) -> ArchivedObject | None:
+        try:
+            return ArchivedObject(key, ObjectName.parse(key))
+        except ObjectNameError:
+            pass
+        try:
+            index, _ = await self._read_index(key)
+        except (ContainerError, ObjectMissingError) as error:
+            self.report(Problem(key, _explained(error)))
+            return None
+        folder = Folder.FIREHOSE if index.stream is Stream.FIREHOSE else Folder.JETSTREAM
+        return ArchivedObject(key, ObjectName(folder, index.first_seq, index.last_seq, index.generation))
+
+    async def _read_index(self, key: str) -> tuple[ContainerIndex, int]:
+        tail = await self._objects.read_tail(key, TAIL_BYTES)
+        opening = ContainerOpening(tail.size_bytes)
+        opening.take(tail.data)
+        while opening.wanted is not None:
+            opening.take(await self._objects.read(key, *opening.wanted))
+        return opening.index, tail.size_bytes
+
+
+def stream_of(name: ObjectName) -> Stream:
+    """The stream that an object of this name holds a part of."""
+    return Stream.JETSTREAM if name.folder is Folder.JETSTREAM else Stream.FIREHOSE
+
+
+def newest(objects: Iterable[ArchivedObject]) -> list[ArchivedObject]:
+    """The same without those of which there is a newer generation."""
+    generations: dict[tuple[Folder, int, int], ArchivedObject] = {}
+    for each in objects:
+        named = each.name[:3]
+        if named not in generations or generations[named].name.generation < each.name.generation:
+            generations[named] = each
+    return list(generations.values())
+
+
+def _explained(error: ContainerError | ObjectMissingError) -> str:
+    if isinstance(error, ObjectMissingError):
+        return "it was taken away while it was read"
+    return f"{type(error).__name__.removeprefix('Container').lower()}: {error}"
