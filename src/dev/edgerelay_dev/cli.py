@@ -17,6 +17,9 @@ __all__ = ["COMMANDS", "Command", "main"]
 COMMANDS = {
     "run": "edgerelay_dev.offline.run",
     "probe": "edgerelay_dev.probe.run",
+    "segments": "edgerelay_dev.operator.segments",
+    "cursor": "edgerelay_dev.operator.cursor",
+    "archive": "edgerelay_dev.operator.archive",
 }
 """The module of each subcommand."""
 
