@@ -27,7 +27,7 @@ from edgerelay_dev.offline.configuration import write_configuration
 from edgerelay_dev.offline.preparation import WORKER_PORT, Prepared, prepare
 from edgerelay_dev.offline.processes import descendants, running
 
-__all__ = ["RelayProcess", "StartError"]
+__all__ = ["ENVIRONMENT", "RelayProcess", "StartError"]
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60.0
