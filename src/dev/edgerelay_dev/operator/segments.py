@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,7 +141,7 @@ async def _print(options: argparse.Namespace, objects: ObjectReader, report: Cal
 
 
 async def _export(options: argparse.Namespace, objects: ObjectReader, report: Callable[[Problem], None]) -> None:
-    selection = _selection(options)
+    selection, skipped = _selection(options), Counter[str]()
     with _output(options.out) as out:
         async for event in _events(options, objects, report, prints=options.out is None):
             if options.frames:
@@ -154,8 +155,10 @@ async def _export(options: argparse.Namespace, objects: ObjectReader, report: Ca
             for line in rendering.lines:
                 if selection.wants_collection(line.collection):
                     out.write(line.json + b"\n")
-            for skipped in rendering.skipped:
-                print(f"event {event.seq}: no line for {skipped.path}: {skipped.reason}", file=sys.stderr)
+            skipped.update(str(each.reason) for each in rendering.skipped)
+    if skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.most_common())
+        print(f"operations without a line: {reasons}", file=sys.stderr)
 
 
 async def _events(

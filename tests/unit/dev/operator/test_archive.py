@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from edgerelay_dev.cli import main
+from tests.s3_server import S3Server, s3_server
 
 Printed = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
 
 
-def test_the_rules_are_set_and_said(endpoint: str, capsys: Printed) -> None:
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket="rules")
-    setup = ["archive", "setup", "--endpoint", endpoint, "--bucket", "rules"]
+def test_the_rules_are_set_and_said(server: S3Server, capsys: Printed) -> None:
+    server.fill("rules", {})
+    setup = ["archive", "setup", "--endpoint", server.endpoint, "--bucket", "rules"]
     assert main(setup) == 0
     first = capsys.readouterr().out.splitlines()
     assert first[0].startswith("rules: created edgerelay-firehose: objects below firehose/ go 63 days after")
     assert main([*setup, "--retention-days", "30"]) == 0
     assert capsys.readouterr().out == "\n".join(first).replace("created", "replaced").replace("63", "31") + "\n"
-    rules = client.get_bucket_lifecycle_configuration(Bucket="rules")["Rules"]
+    rules = server.client.get_bucket_lifecycle_configuration(Bucket="rules")["Rules"]
     assert [(rule["ID"], rule["Expiration"]["Days"]) for rule in rules] == [
         ("edgerelay-firehose", 31),
         ("edgerelay-jetstream", 31),
@@ -41,8 +34,8 @@ def test_the_rules_are_set_and_said(endpoint: str, capsys: Printed) -> None:
     ]
 
 
-def test_a_bucket_that_is_not_there_is_said(endpoint: str, capsys: Printed) -> None:
-    assert main(["archive", "setup", "--endpoint", endpoint, "--bucket", "none"]) == 1
+def test_a_bucket_that_is_not_there_is_said(server: S3Server, capsys: Printed) -> None:
+    assert main(["archive", "setup", "--endpoint", server.endpoint, "--bucket", "none"]) == 1
     assert "edgerelay archive: none/lifecycle rules: " in capsys.readouterr().err
 
 

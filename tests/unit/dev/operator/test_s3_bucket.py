@@ -5,50 +5,30 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay_dev.operator.s3_bucket import S3Bucket
 from tests.coroutines import finished
 from tests.object_contract import OBJECTS, ObjectReaderContract
+from tests.s3_server import s3_server
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-
-
-@pytest.fixture(scope="module")
-def bucket(endpoint: str) -> str:
-    session = boto3.Session("an-id", "a-secret", region_name="us-east-1")
-    client = session.client("s3", endpoint_url=endpoint)
-    client.create_bucket(Bucket="archive")
-    for name, data in OBJECTS.items():
-        client.put_object(Bucket="archive", Key=name, Body=data)
-    return "archive"
+    with s3_server() as server:
+        server.fill("archive", OBJECTS)
+        yield server.endpoint
 
 
 class TestContract(ObjectReaderContract):
     @pytest.fixture
-    def reader(self, endpoint: str, bucket: str) -> S3Bucket:
-        return S3Bucket(endpoint, bucket)
+    def reader(self, endpoint: str) -> S3Bucket:
+        return S3Bucket(endpoint, "archive")
 
 
-def test_rules_come_back(endpoint: str, bucket: str) -> None:
-    reader = S3Bucket(endpoint, bucket)
+def test_rules_come_back(endpoint: str) -> None:
+    reader = S3Bucket(endpoint, "archive")
     assert finished(reader.lifecycle_rules()) == []
     rule = {"ID": "one", "Status": "Enabled", "Filter": {"Prefix": "a/"}, "Expiration": {"Days": 3}}
     finished(reader.set_lifecycle_rules([rule]))
@@ -75,10 +55,10 @@ def test_an_endpoint_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatc
             finished(reader.names("a/"))
 
 
-def test_nobody_reads_without_credentials(monkeypatch: pytest.MonkeyPatch, endpoint: str, bucket: str) -> None:
+def test_nobody_reads_without_credentials(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
     with pytest.raises(ObjectStoreError, match="credentials"):
-        finished(S3Bucket(endpoint, bucket).names(""))
+        finished(S3Bucket(endpoint, "archive").names(""))

@@ -21,6 +21,7 @@ from tests.archives import COLLECTIONS, DIDS, TID, Archive, block_of, history
 from tests.oracle import frames
 from tests.oracle.repo import car
 from tests.packing import HOUR_US
+from tests.s3_server import s3_server
 
 EVENTS = history(60)
 Printed = pytest.CaptureFixture[str]
@@ -124,7 +125,8 @@ class TestExport:
         expected = [line.json for event in EVENTS for line in render(event.frame).lines]
         assert printed.out.splitlines() == expected
         assert {json.loads(line)["kind"] for line in expected} == {"account"}
-        assert b"no line for app.bsky.feed.post/" in printed.err, "these commits have no blocks"
+        commits = sum(event.kind == "#commit" for event in EVENTS)
+        assert f"operations without a line: {commits} bad_car\n".encode() in printed.err, "they have no blocks"
 
     def test_lines_are_of_the_collections_wanted(
         self, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
@@ -173,6 +175,20 @@ class TestVerify:
         printed = capsysbinary.readouterr()
         assert b"x.ers: foreign" in printed.err
         assert printed.out
+
+
+def test_a_bucket_is_read_as_files_are(capsys: Printed) -> None:
+    archive = Archive()
+    archive.put_history(EVENTS, block_events=5, object_blocks=3)
+    with s3_server() as server:
+        server.fill("segments", archive.objects.objects)
+        bucket = ["--endpoint", server.endpoint, "--bucket", "segments"]
+        assert segments("cat", *bucket, "--since", EVENTS[20].seq) == 0
+        assert capsys.readouterr().out.splitlines() == [event_text(event) for event in EVENTS[20:]]
+        assert segments("verify", *bucket) == 0
+        assert capsys.readouterr().out == "4 objects, 12 blocks, 60 events looked at\n"
+        assert segments("ls", "--endpoint", server.endpoint, "--bucket", "none") == 1
+        assert "edgerelay segments: none/: " in capsys.readouterr().err
 
 
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path, capsys: Printed) -> None:
