@@ -9,7 +9,7 @@ import pytest
 from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.container_errors import ContainerTruncated
 from edgerelay.archive.firehose_block import open_batch
-from edgerelay.runtime.container_objects import read_block, read_index
+from edgerelay.runtime.container_objects import open_container, read_block, read_index
 from edgerelay.runtime.objects import ObjectMissingError
 from tests.coroutines import finished
 from tests.histories import Past
@@ -26,7 +26,9 @@ def past() -> Iterator[Past]:
 
 def test_the_blocks_of_the_index_are_the_events(past: Past) -> None:
     (key,) = past.objects.objects
-    index = finished(read_index(past.objects, key))
+    index, size_bytes = finished(open_container(past.objects, key))
+    assert size_bytes == len(past.objects.objects[key])
+    assert index == finished(read_index(past.objects, key))
     assert len(index.blocks) > 1
     codec = ZlibCodec()
     found = [open_batch(finished(read_block(past.objects, key, each)), {codec.id: codec}) for each in index.blocks]

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from edgerelay.archive.block import Contents, SealedBlock
-from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
+from edgerelay.archive.block import BlockError, Contents, SealedBlock
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock, Stream
 from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError
+from edgerelay.runtime.container_objects import open_container, read_index
 from edgerelay.runtime.objects import ObjectMissingError, ObjectReader
 
-__all__ = ["SUFFIX", "ArchivedObject", "Catalogue", "OpenedObject", "Problem", "newest", "stream_of"]
+__all__ = ["SUFFIX", "ArchivedObject", "Catalogue", "OpenedObject", "Problem", "newest", "problem_of", "stream_of"]
 
 SUFFIX: Final = ".ers"
 """What the names of all containers end with; whatever else is in a bucket is no concern of ours."""
@@ -34,6 +34,17 @@ class Problem(NamedTuple):
 
 
 Report = Callable[[Problem], None]
+
+
+def problem_of(key: str, error: BlockError | ContainerError | ObjectMissingError) -> Problem:
+    """What an error means for the object of this name."""
+    match error:
+        case ObjectMissingError():
+            return Problem(key, "it was taken away while it was read")
+        case ContainerError():
+            return Problem(key, f"{type(error).__name__.removeprefix('Container').lower()}: {error}")
+        case _:
+            return Problem(key, str(error))
 
 
 class ArchivedObject(NamedTuple):
@@ -99,13 +110,10 @@ class Catalogue:
     async def open(self, archived: ArchivedObject) -> OpenedObject | None:
         """Read the index of an object; None if that cannot be done, which is reported."""
         try:
-            return await self._open(archived)
+            index, size_bytes = await open_container(self._objects, archived.key)
         except (ContainerError, ObjectMissingError) as error:
-            self.report(Problem(archived.key, _explained(error)))
+            self.report(problem_of(archived.key, error))
             return None
-
-    async def _open(self, archived: ArchivedObject) -> OpenedObject:
-        index, size_bytes = await self._read_index(archived.key)
         return OpenedObject(self._objects, archived, index, size_bytes)
 
     async def _identify(self, key: str) -> ArchivedObject | None:
@@ -114,20 +122,12 @@ class Catalogue:
         except ObjectNameError:
             pass
         try:
-            index, _ = await self._read_index(key)
+            index = await read_index(self._objects, key)
         except (ContainerError, ObjectMissingError) as error:
-            self.report(Problem(key, _explained(error)))
+            self.report(problem_of(key, error))
             return None
         folder = Folder.FIREHOSE if index.stream is Stream.FIREHOSE else Folder.JETSTREAM
         return ArchivedObject(key, ObjectName(folder, index.first_seq, index.last_seq, index.generation))
-
-    async def _read_index(self, key: str) -> tuple[ContainerIndex, int]:
-        tail = await self._objects.read_tail(key, TAIL_BYTES)
-        opening = ContainerOpening(tail.size_bytes)
-        opening.take(tail.data)
-        while opening.wanted is not None:
-            opening.take(await self._objects.read(key, *opening.wanted))
-        return opening.index, tail.size_bytes
 
 
 def stream_of(name: ObjectName) -> Stream:
@@ -143,9 +143,3 @@ def newest(objects: Iterable[ArchivedObject]) -> list[ArchivedObject]:
         if named not in generations or generations[named].name.generation < each.name.generation:
             generations[named] = each
     return list(generations.values())
-
-
-def _explained(error: ContainerError | ObjectMissingError) -> str:
-    if isinstance(error, ObjectMissingError):
-        return "it was taken away while it was read"
-    return f"{type(error).__name__.removeprefix('Container').lower()}: {error}"

@@ -21,7 +21,15 @@ from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.object_names import Folder
 from edgerelay.atproto.timestamp import datetime_text
 from edgerelay.runtime.objects import ObjectMissingError
-from edgerelay_dev.operator.catalogue import ArchivedObject, Catalogue, OpenedObject, Problem, newest, stream_of
+from edgerelay_dev.operator.catalogue import (
+    ArchivedObject,
+    Catalogue,
+    OpenedObject,
+    Problem,
+    newest,
+    problem_of,
+    stream_of,
+)
 from edgerelay_dev.operator.selection import Selection
 
 __all__ = ["ArchivedEvent", "Chain", "Counts", "LocatedBlock", "Timeline", "blocks_in_order"]
@@ -183,11 +191,9 @@ class Timeline:
         try:
             packed = await block.source.read_block(block.number, self._selection.may_match)
             return open_batch(packed, self._codecs)
-        except BlockError as error:
-            self._catalogue.report(Problem(block.source.key, str(error)))
-        except ObjectMissingError:
-            self._catalogue.report(Problem(block.source.key, "it was taken away while it was read"))
-        return None
+        except (BlockError, ObjectMissingError) as error:
+            self._catalogue.report(problem_of(block.source.key, error))
+            return None
 
     def _wanted(self, batch: Batch) -> list[ArchivedEvent]:
         head = batch.head

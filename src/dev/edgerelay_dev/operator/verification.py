@@ -21,7 +21,7 @@ from edgerelay.archive.object_names import ObjectName, ObjectNameError
 from edgerelay.atproto.messages import Commit
 from edgerelay.errors import WireError
 from edgerelay.runtime.objects import ObjectMissingError
-from edgerelay_dev.operator.catalogue import ArchivedObject, Catalogue, OpenedObject, Problem, stream_of
+from edgerelay_dev.operator.catalogue import ArchivedObject, Catalogue, OpenedObject, Problem, problem_of, stream_of
 from edgerelay_dev.operator.kept_message import read_message
 from edgerelay_dev.operator.timeline import Chain, LocatedBlock, blocks_in_order
 
@@ -76,8 +76,8 @@ class Verification:
         self.events += block.contents.event_count
         try:
             packed = await block.source.read_block(block.number)
-        except ObjectMissingError:
-            self._catalogue.report(Problem(block.source.key, "it was taken away while it was read"))
+        except ObjectMissingError as error:
+            self._catalogue.report(problem_of(block.source.key, error))
             return
         for problem in block_problems(block.source.index.stream, packed, self._codecs):
             self._catalogue.report(Problem(block.source.key, f"at {block.placed.offset}: {problem}"))

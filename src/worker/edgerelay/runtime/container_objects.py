@@ -8,13 +8,13 @@ from __future__ import annotations
 from edgerelay.archive.block import SealedBlock
 from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock
-from edgerelay.runtime.objects import ObjectStore
+from edgerelay.runtime.objects import ObjectReader
 
-__all__ = ["read_block", "read_index"]
+__all__ = ["open_container", "read_block", "read_index"]
 
 
-async def read_index(objects: ObjectStore, key: str) -> ContainerIndex:
-    """The index of a container.
+async def open_container(objects: ObjectReader, key: str) -> tuple[ContainerIndex, int]:
+    """The index of a container, and the bytes of the whole object.
 
     Raises:
         ObjectStoreError: the bucket does not answer, or has no such object.
@@ -25,10 +25,15 @@ async def read_index(objects: ObjectStore, key: str) -> ContainerIndex:
     opening.take(tail.data)
     while opening.wanted is not None:
         opening.take(await objects.read(key, *opening.wanted))
-    return opening.index
+    return opening.index, tail.size_bytes
 
 
-async def read_block(objects: ObjectStore, key: str, block: PlacedBlock) -> SealedBlock:
+async def read_index(objects: ObjectReader, key: str) -> ContainerIndex:
+    """The index alone; raises what `open_container` does."""
+    return (await open_container(objects, key))[0]
+
+
+async def read_block(objects: ObjectReader, key: str, block: PlacedBlock) -> SealedBlock:
     """One block, packed as it is; whether it is damaged is seen when it is opened.
 
     Raises:
