@@ -17,6 +17,7 @@ PURE_STDLIB = {
     *(
         "__future__",
         "abc",
+        "array",
         "base64",
         "binascii",
         "bisect",

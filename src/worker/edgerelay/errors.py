@@ -25,6 +25,7 @@
         │   ├── ContainerNewer        that this code does not understand
         │   └── ContainerTruncated    with bytes missing
         ├── DamagedError              a part of the archive that cannot be read
+        ├── HidingError               a page of accounts that replay leaves out
         ├── IdentityRecordError       a stored identity
         ├── ObjectNameError           a name in the archive that is not one of ours
         ├── RecordRunError            a stored row of records

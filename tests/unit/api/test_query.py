@@ -102,6 +102,17 @@ class TestHosts:
         assert find(path, ("did", ALICE), method=method) == (405, "MethodNotAllowed")
 
 
+class TestAudit:
+    def test_the_newest_entries_or_those_before_one(self) -> None:
+        assert find("/admin/audit") == Query(Subject.AUDIT, "0")
+        assert find("/admin/audit", ("before", "17")) == Query(Subject.AUDIT, "17")
+        assert find("/admin/audit", token="") == (403, "AdminDisabled")
+
+    @pytest.mark.parametrize("values", [[""], ["-1"], ["1", "2"], ["x"], ["9" * 16], ["\u0661"]])
+    def test_which_must_be_named_by_its_number(self, values: Sequence[str]) -> None:
+        assert find("/admin/audit", *[("before", value) for value in values]) == (400, "InvalidRequest")
+
+
 class TestAccounts:
     @pytest.mark.parametrize("did", [ALICE, "did:web:alice.test", "did:web:localhost%3A2583"])
     def test_the_status_of_one(self, did: str) -> None:

@@ -108,6 +108,16 @@ class TestStatus:
         assert made.restated(told, body) == {"seq": 1, "active": False, "status": "takendown", "x": 1}
         assert made.set_status(DID, active=False, status="deactivated") is None, "nobody sees a difference"
 
+    def test_a_decision_makes_an_account_known_and_hides_nothing_of_what_its_host_says(self) -> None:
+        made = book()
+        takendown = {"active": False, "status": "takendown"}
+        assert made.set_local_status(DID, AccountStatus.TAKENDOWN, 3) == takendown
+        assert account(made) == Account(KEY, 3, local_status=AccountStatus.TAKENDOWN)
+        made.enter(message(frames.account(1, DID, active=False, status="deactivated")), 1)
+        assert made.set_local_status(DID, AccountStatus.TAKENDOWN, 3) == takendown
+        restored = {"active": False, "status": "deactivated"}
+        assert made.set_local_status(DID, AccountStatus.ACTIVE, 3) == restored
+
     def test_an_account_that_was_left_alone_is_passed_on_as_it_came(self) -> None:
         made = book()
         told = message(frames.account(1, DID, active=False, status="unheard of"))

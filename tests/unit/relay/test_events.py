@@ -8,7 +8,7 @@ import pytest
 
 from edgerelay.config import Settings
 from edgerelay.relay import events
-from edgerelay.relay.accounts import MemoryAccounts
+from edgerelay.relay.accounts import AccountStatus, MemoryAccounts
 from edgerelay.relay.events import (
     DirectoryChanged,
     EventsVerified,
@@ -18,6 +18,7 @@ from edgerelay.relay.events import (
     ShardAsked,
     ShardClosed,
     ShardOpened,
+    StatusDecided,
     StatusTold,
     TextReceived,
     TimePassed,
@@ -39,6 +40,7 @@ EXAMPLES = [
     EventsVerified([]),
     DirectoryChanged(is_down=True),
     DirectoryChanged(is_down=False),
+    StatusDecided("did:web:pds.test", AccountStatus.TAKENDOWN),
     StatusTold("did:web:pds.test", True),
     StatusTold("did:web:pds.test", None),
     LogFilled(full=True),

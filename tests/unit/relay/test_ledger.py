@@ -94,6 +94,21 @@ class TestNumbers:
         assert desk.ledger.size_bytes == 0
 
 
+class TestDecisions:
+    def test_each_is_an_event_with_a_number_and_what_follows_is_refused(self) -> None:
+        desk = Desk()
+        desk.commit()
+        desk.ledger.decide(DID, AccountStatus.TAKENDOWN, desk.host, NOW_US)
+        assert desk.commit() is INACTIVE
+        desk.ledger.decide(DID, AccountStatus.ACTIVE, desk.host, NOW_US)
+        assert desk.commit() is PASSED
+        kinds, bodies = zip(*desk.close(), strict=True)
+        assert kinds == ("#commit", "#account", "#account", "#commit")
+        assert [(body["active"], body.get("status")) for body in bodies[1:3]] == [(False, "takendown"), (True, None)]
+        assert [body["seq"] - NOW_US for body in bodies] == [0, 1, 2, 3]
+        assert all(frames.datetime_text(NOW_US) <= body["time"] + "Z" for body in bodies[1:3])
+
+
 class TestRefused:
     @pytest.mark.parametrize("reason", [RejectReason.BAD_SIGNATURE, RejectReason.STALE_REV])
     def test_a_refused_event_changes_nothing(self, reason: RejectReason) -> None:

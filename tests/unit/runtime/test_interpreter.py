@@ -34,6 +34,7 @@ from edgerelay.relay.identities import MemoryIdentities
 from edgerelay.relay.intake import Candidate
 from edgerelay.relay.position import Position, PositionRow
 from edgerelay.relay.vetting import VettingEvent
+from edgerelay.runtime.hidden_table import HiddenTable
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.interpreter import Interpreter, Ports
 from edgerelay.runtime.memory import (
@@ -131,8 +132,9 @@ class Stand:
         self.accounts = Tidied()
         self.registry = Registry(self.sql)
         self.identities = MemoryIdentities()
+        self.hidden = HiddenTable(self.sql)
         self.interpreter = Interpreter(
-            ports, verifier or Credulous(), self.log, self.accounts, self.identities, self.registry
+            ports, verifier or Credulous(), self.log, self.accounts, self.identities, self.hidden, self.registry
         )
 
     def do(self, *some: Command) -> Event | None:
@@ -211,7 +213,7 @@ class TestEffects:
         stand = Stand()
         identities = Counted()
         stand.interpreter = Interpreter(
-            stand.ports, Credulous(), stand.log, MemoryAccounts(), identities, stand.registry
+            stand.ports, Credulous(), stand.log, MemoryAccounts(), identities, stand.hidden, stand.registry
         )
         stand.do(Append(batch(0, 5)), Checkpoint((), 5))
         assert identities.calls == ["merge_step", f"checkpoint {NOW_US}"]
@@ -221,7 +223,9 @@ class TestEffects:
         """Else one that was forgotten would be back after a failure in between."""
         stand = Stand()
         identities = Counted()
-        stand.interpreter = Interpreter(stand.ports, Credulous(), stand.log, Refusing(), identities, stand.registry)
+        stand.interpreter = Interpreter(
+            stand.ports, Credulous(), stand.log, Refusing(), identities, stand.hidden, stand.registry
+        )
         with pytest.raises(SqlError):
             stand.do(Checkpoint((), 5))
         assert identities.calls == [f"checkpoint {NOW_US}"]

@@ -37,7 +37,7 @@ def append(past: Past, *positions: PositionFields) -> None:
 
 
 def test_an_empty_bucket_tells_nothing(past: Past) -> None:
-    assert recovered(past) == Recovered(0, {}, {}, ())
+    assert recovered(past) == Recovered(0, {}, {}, (), {})
 
 
 def test_the_newest_number_and_the_newest_position_of_each_host(past: Past) -> None:

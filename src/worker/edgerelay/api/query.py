@@ -2,6 +2,7 @@
 
     GET /hosts/{host}/rejects                        what was refused of a host's events, for whoever wrote its code
     GET /admin/hosts/{host}/rejects                  the same with the beginning of a refused frame of each reason
+    GET /admin/audit?before=                         what the operator decided, the newest first, or before an entry
     GET /xrpc/com.atproto.sync.getRepoStatus?did=    the status of an account
 
 What is public says who, when and why, and holds nothing of what somebody wrote. This takes the question out of a
@@ -26,13 +27,18 @@ __all__ = ["QUERIES", "Query", "Subject", "answer_query", "find_query"]
 
 _REPO_STATUS: Final = "/xrpc/com.atproto.sync.getRepoStatus"
 
-QUERIES: Final = ("/hosts/{host}/rejects", "/admin/hosts/{host}/rejects", _REPO_STATUS)
+_AUDIT: Final = f"{ADMIN}audit"
+
+QUERIES: Final = ("/hosts/{host}/rejects", "/admin/hosts/{host}/rejects", _AUDIT, _REPO_STATUS)
 """The paths, for people."""
 
 MAX_HOST_CHARS: Final = 3 * (253 + len(":65535"))
 """A domain name and a port, should each character be percent-encoded."""
 
 _REJECTS: Final = re.compile(rf"(/admin)?/hosts/([^/]{{1,{MAX_HOST_CHARS}}})/rejects")
+
+
+_ENTRY: Final = re.compile("[0-9]{1,15}")
 
 
 class Subject(StrEnum):
@@ -46,6 +52,9 @@ class Subject(StrEnum):
 
     ACCOUNT = "account"
     """An account, named by its DID."""
+
+    AUDIT = "audit"
+    """Decisions of the operator before the entry of this number; 0 for the newest."""
 
 
 class Query(NamedTuple):
@@ -62,12 +71,17 @@ def find_query(request: Request, admin_token: str) -> Query | Response | None:
         if refusal is not None:
             return refusal
     rejects = _REJECTS.fullmatch(request.path)
-    if rejects is None and request.path != _REPO_STATUS:
+    if rejects is None and request.path not in (_REPO_STATUS, _AUDIT):
         return None
     if request.method not in ("GET", "HEAD"):
         return error_response(request, 405, "MethodNotAllowed", "only GET is served here", {"allow": "GET, HEAD"})
     if rejects is not None:
         return Query(Subject.REJECTED_FRAMES if rejects[1] else Subject.REJECTS, unquote(rejects[2]).lower())
+    if request.path == _AUDIT:
+        before = request.parameters("before") or ["0"]
+        if len(before) != 1 or not _ENTRY.fullmatch(before[0]):
+            return error_response(request, 400, "InvalidRequest", "before must be the id of an entry")
+        return Query(Subject.AUDIT, before[0])
     dids = request.parameters("did")
     if len(dids) != 1 or not is_did(dids[0]):
         return error_response(request, 400, "InvalidRequest", "did must be given once, and be a DID")

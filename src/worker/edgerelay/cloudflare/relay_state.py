@@ -16,7 +16,9 @@ import js
 from pyodide.ffi import create_once_callable
 from workers import DurableObject
 
+from edgerelay.api.order import Action, Order
 from edgerelay.api.query import Subject
+from edgerelay.archive.hiding import encode_changes
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffers import Buffers
@@ -38,6 +40,7 @@ from edgerelay.relay.vetting import LookupsDue, VettingEvent
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.objects import LostObjects, ObjectStoreError
+from edgerelay.runtime.orders import carry_out
 from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.reports import report
 from edgerelay.runtime.resolver_wire import decode_questions, encode_answers
@@ -131,6 +134,11 @@ class RelayState(DurableObject):
             self._time_flush()
         if self._node.archivist.is_due:
             self._tasks.spawn(self._archive())
+        self._look_after_exports()
+
+    def _look_after_exports(self) -> None:
+        if self._node.hidden_export.is_due:
+            self._tasks.spawn(self._node.hidden_export.run(_let_others_run))
 
     async def _archive(self) -> None:
         """Store what is due; an upstream that was paused for it goes on."""
@@ -178,6 +186,7 @@ class RelayState(DurableObject):
         if not self._refusal:
             self._rearm()
             self._deliver(TimePassed())
+            self._node.forget_hidden()
 
     async def poke(self) -> None:
         """Be alive."""
@@ -194,6 +203,18 @@ class RelayState(DurableObject):
         """The answer to a question, as JSON; an empty object if there is no such thing."""
         self._check()
         return json.dumps(report(self._node, Subject(subject), name))
+
+    async def order(self, action: str, did: str, reason: str) -> str:
+        """Carry out an order of the operator. Returns what the account is now, as JSON."""
+        self._check_stream()
+        done = carry_out(self._node, Order(Action(action), did, reason), self._clock())
+        self._look_after_exports()
+        return json.dumps(done)
+
+    async def hidden(self, after: int) -> bytes:
+        """For shards: the next changes of what replay leaves out, behind a version."""
+        self._check_stream()
+        return encode_changes(self._node.hidden.changes(int(after)))
 
     async def join(self, shard: str, region: str) -> None:
         """A shard has readers and wants the feed."""

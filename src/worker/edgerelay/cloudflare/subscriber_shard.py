@@ -34,6 +34,7 @@ from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.relay.cursor import Window, resolve_cursor
+from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.relay.shard import (
     CloseReader,
     History,
@@ -46,6 +47,7 @@ from edgerelay.relay.shard import (
     ShardPolicy,
 )
 from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.hidden_reader import HiddenReader
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.replay import Replay
 
@@ -97,6 +99,8 @@ class SubscriberShard(DurableObject):
         codec = BrotliCodec()
         archive = ArchiveReader(Bucket(env.ARCHIVE._binding), {codec.id: codec}, _load)
         self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
+        self._hidden = HiddenAccounts()
+        self._hidden_reader = HiddenReader(self._hidden, self._ask_hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_proxy = create_proxy(self._pace)
         self._pace_timer: object | None = None
@@ -167,8 +171,11 @@ class SubscriberShard(DurableObject):
         now_us = self._clock()
         if isinstance(message, str):
             self._shard.feed_head(json.loads(message)["head"], now_us)
+            self._hidden_reader.missed()
         else:
-            self._carry_out(self._shard.batch(_cut(message, 0), now_us))
+            batch = _cut(message, 0)
+            self._carry_out(self._shard.batch(batch, now_us))
+            self._hidden_reader.saw(batch.head)
         self._remember_head(feed)
         self._acknowledge(feed)
         self._pace()
@@ -252,11 +259,27 @@ class SubscriberShard(DurableObject):
             self._pace_timer = None
         if not self._shard.behind:
             return
+        if self._hidden_reader.is_behind:
+            # Nothing is read back before it is known whose events are left out.
+            self._follow_hidden()
+            return
         commands = self._shard.pump(self._clock())
         self._carry_out(commands)
         if self._shard.behind:
             moving = any(not isinstance(command, Read) for command in commands)
             self._pace_timer = js.setTimeout(self._pace_proxy, 0 if moving else PACE_MS)
+
+    def _follow_hidden(self) -> None:
+        if not self._hidden_reader.is_asking:
+            self._tasks.spawn(self._refresh_hidden())
+
+    async def _refresh_hidden(self) -> None:
+        try:
+            await self._hidden_reader.refresh()
+        except (JsException, OSError) as error:
+            self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
+            await asyncio.sleep(READ_RETRY_S)
+        self._pace()
 
     async def _read(self, reader: str, cursor: int) -> None:
         try:
@@ -269,6 +292,9 @@ class SubscriberShard(DurableObject):
             return
         self._carry_out(self._shard.answer(reader, history))
         self._pace()
+
+    async def _ask_hidden(self, after: int) -> bytes:
+        return _bytes(await self._relay.hidden(after))
 
     async def _read_log(self, cursor: int) -> History[Buffered]:
         return _history(await self._relay.read(cursor))
@@ -287,7 +313,7 @@ class SubscriberShard(DurableObject):
                     for reader in readers:
                         self._send(reader, batch.frames)
                 case SendPart(reader, batch, first, end):
-                    self._send(reader, batch.frames[first:end])
+                    self._send(reader, self._shown(batch, first, end))
                 case SendControl(reader, name, message, is_error):
                     frame = encode_error(name, message) if is_error else encode_info(name, message)
                     self._send(reader, [to_js(frame)])
@@ -296,6 +322,13 @@ class SubscriberShard(DurableObject):
                 case CloseReader(reader, reason):
                     self._log.write("info", "reader_closed", {"reader": reader, "reason": reason})
                     _close(self._sockets.pop(reader, None), _POLICY_VIOLATION, reason)
+
+    def _shown(self, batch: Buffered, first: int, end: int) -> list[Any]:
+        """The frames of a part without those of hidden accounts."""
+        hidden = self._hidden.indexes(batch.head)
+        if hidden.isdisjoint(range(first, end)):
+            return batch.frames[first:end]
+        return [frame for index, frame in enumerate(batch.frames[first:end], first) if index not in hidden]
 
     def _send(self, reader: str, frames: list[Any]) -> None:
         socket = self._sockets.get(reader)
@@ -319,6 +352,14 @@ def _close(socket: Any, code: int, reason: str) -> None:
             socket.close(code, reason)
     except JsException:
         return  # closed already
+
+
+def _bytes(answer: Any) -> bytes:
+    """Bytes that RelayState answered."""
+    buffer = answer.buffer if hasattr(answer, "buffer") else answer
+    offset = int(getattr(answer, "byteOffset", 0))
+    data: bytes = js.Uint8Array.new(buffer, offset, int(answer.byteLength)).to_bytes()
+    return data
 
 
 def _history(answer: Any) -> History[Buffered]:

@@ -13,6 +13,7 @@ from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
 from edgerelay.api.message import Request, Response, error_response
+from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
 from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.snapshot import Snapshot
@@ -57,7 +58,8 @@ class Default(WorkerEntrypoint):
             return await self._subscribe(asked, request.js_object)
         if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
             return to_response(finish(asked, await self._rehearse(asked)))
-        answer = preflight(asked) or await self._answer_query(asked, settings.admin_token)
+        answer = preflight(asked) or await self._obey(asked, request.js_object, settings.admin_token)
+        answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))
 
     async def scheduled(self, *_: Any) -> None:
@@ -107,6 +109,20 @@ class Default(WorkerEntrypoint):
         except (JsException, OSError) as error:
             JsonLog("worker", "error").write("error", "rate_limit", {"problem": str(error)[:200], "request": asked.id})
             return True
+
+    async def _obey(self, asked: Request, request: Any, admin_token: str) -> Response | None:
+        """Carry out an order of the operator; None for whatever is none."""
+        action = find_action(asked, admin_token)
+        if not isinstance(action, Action):
+            return action
+        order = parse_order(asked, action, (await request.arrayBuffer()).to_bytes())
+        if not isinstance(order, Order):
+            return order
+        try:
+            done = json.loads(await self._relay().order(*order))
+        except (JsException, OSError) as error:
+            return self._relay_failed(asked, error)
+        return answer_order(done)
 
     async def _answer_query(self, asked: Request, admin_token: str) -> Response | None:
         """Endpoints that RelayState itself answers; None for all others."""

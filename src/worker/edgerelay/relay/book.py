@@ -59,6 +59,17 @@ class AccountBook:
         self._put(after)
         return _statement(after) if _statement(after) != _statement(before) else None
 
+    def set_local_status(self, did: str, status: AccountStatus, host_id: int) -> dict[str, Value]:
+        """Take note of a decision of this relay; returns what an `#account` must say now.
+
+        Accounts that were never heard of become known by it: what they write later must not pass.
+        """
+        key = hash_did(did)
+        before = self.store.get(key) or Account(key, host_id)
+        after = before._replace(local_status=status)
+        self._put(after)
+        return _statement(after)
+
     def restated(self, message: AccountMessage, body: dict[str, Value]) -> dict[str, Value]:
         """The body of an `#account` as we pass it on: the same, unless this relay has decided otherwise."""
         account = self.find(message.did)

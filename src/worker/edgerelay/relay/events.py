@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from edgerelay.relay.accounts import AccountStatus
 from edgerelay.relay.intake import Candidate
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ShardAsked",
     "ShardClosed",
     "ShardOpened",
+    "StatusDecided",
     "StatusTold",
     "TextReceived",
     "TimePassed",
@@ -93,6 +95,14 @@ class StatusTold(NamedTuple):
     status: str | None = None
 
 
+class StatusDecided(NamedTuple):
+    """The operator decided on an account."""
+
+    did: str
+    status: AccountStatus
+    """`TAKENDOWN`, or `ACTIVE` for whatever its host says."""
+
+
 class LogFilled(NamedTuple):
     """The hot log has reached its size and may forget nothing, or has room again."""
 
@@ -133,5 +143,5 @@ class ShardAcked(NamedTuple):
 
 Event: TypeAlias = (
     "TimePassed | UpstreamOpened | UpstreamFailed | UpstreamClosed | FramesReceived | TextReceived | EventsVerified"
-    " | DirectoryChanged | StatusTold | LogFilled | ShardAsked | ShardOpened | ShardClosed | ShardAcked"
+    " | DirectoryChanged | StatusDecided | StatusTold | LogFilled | ShardAsked | ShardOpened | ShardClosed | ShardAcked"
 )

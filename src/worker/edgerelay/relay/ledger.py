@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
+from edgerelay.atproto.dagcbor import Value
 from edgerelay.atproto.frames import Frame, encode_frame, renumber
 from edgerelay.atproto.messages import Account as AccountMessage
 from edgerelay.atproto.messages import Commit, Sync
@@ -92,6 +93,10 @@ class Ledger:
         if active is not None:
             self._restate(candidate.message.did, now_us, active=active, status=status)
 
+    def decide(self, did: str, status: AccountStatus, host: Host, now_us: int) -> None:
+        """This relay decides on the status of an account. An `#account` says so, and carries it to what is stored."""
+        self._state(did, self.book.set_local_status(did, status, host.position.host_id), now_us)
+
     def close(self, positions: Sequence[PositionFields]) -> Batch:
         """Close the open batch and begin the next one."""
         batch = self._builder.build(positions, self.book.take_changes())
@@ -137,7 +142,11 @@ class Ledger:
         """Note a status that the account's host did not announce, and announce it if it changes ours."""
         body = self.book.set_status(did, active=active, status=status)
         if body is not None:
-            self.counts.statuses += 1
-            seq = self.sequencer.assign(0, now_us)
-            frame = encode_frame("#account", {"seq": seq, "did": did, "time": datetime_text(now_us), **body})
-            self._builder.add(seq, "#account", did, (), frame)
+            self._state(did, body, now_us)
+
+    def _state(self, did: str, body: dict[str, Value], now_us: int) -> None:
+        """Enter an `#account` of our own."""
+        self.counts.statuses += 1
+        seq = self.sequencer.assign(0, now_us)
+        frame = encode_frame("#account", {"seq": seq, "did": did, "time": datetime_text(now_us), **body})
+        self._builder.add(seq, "#account", did, (), frame)

@@ -32,7 +32,8 @@ class Recollection:
 
     def __init__(self) -> None:
         self._accounts: dict[bytes, Account] = {}
-        self._with_status: set[bytes] = set()
+        self.told: dict[bytes, int] = {}
+        """The number of the newest `#account` of each account that has one."""
 
     @property
     def is_full(self) -> bool:
@@ -46,16 +47,16 @@ class Recollection:
 
     def read(self, batch: Batch, host_id: int) -> None:
         """Take in events that are older than all before; they came from this host."""
-        head, frames = batch.head, [frame for _, frame in batch.split()]
-        for kind, did, raw in zip(reversed(head.kinds), reversed(head.dids), reversed(frames), strict=True):
+        head, events = batch.head, list(batch.split())
+        for kind, did, (seq, raw) in zip(reversed(head.kinds), reversed(head.dids), reversed(events), strict=True):
             key = hash_did(did)
             account = self._accounts.get(key)
             if account is None:
                 if self.is_full:
                     continue
                 account = Account(key, host_id)
-            if kind == "#account" and key not in self._with_status:
-                self._with_status.add(key)
+            if kind == "#account" and key not in self.told:
+                self.told[key] = seq
                 self._accounts[key] = _told(account, kind, raw)
             elif kind in _REV_KINDS and not account.has_commit:
                 self._accounts[key] = _told(account, kind, raw)

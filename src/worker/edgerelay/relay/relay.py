@@ -42,6 +42,7 @@ from edgerelay.relay.events import (
     ShardAsked,
     ShardClosed,
     ShardOpened,
+    StatusDecided,
     StatusTold,
     TextReceived,
     TimePassed,
@@ -132,6 +133,9 @@ class Relay:
                 self._verified(candidates, now_us, commands)
             case StatusTold(did, active, status):
                 self._status_told(did, active, status, now_us, commands)
+            case StatusDecided(did, status):
+                self.ledger.decide(did, status, self.host, now_us)
+                self._flush(now_us, commands)  # whoever decided is told that it holds
             case DirectoryChanged(is_down):
                 self._directory_changed(is_down, now_us, commands)
             case TimePassed():

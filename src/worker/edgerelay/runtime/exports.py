@@ -1,15 +1,18 @@
 """What RelayState keeps in the bucket beside the archive: without it the archive could not be understood.
 
-    state/hosts/1    the URL of the host that the archive knows by its number
+    state/hosts/1                    the URL of the host that the archive knows by its number
+    state/hidden/1795442400000000    the accounts that replay leaves out, as of the change of this number
 
-An object is written once, before anything refers to it.
+Objects are written once. The URL of a host is there before anything refers to it; of the hidden accounts the newest
+object counts, and those before it are taken away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
+from edgerelay.archive.hiding import CHANGE_BYTES, VisibilityChange, decode_changes
 from edgerelay.runtime.objects import ObjectStore
 
 __all__ = ["MAX_HOSTS", "Exports"]
@@ -20,7 +23,12 @@ MAX_HOSTS: Final = 1_000
 MAX_URL_BYTES: Final = 300
 """Of a host's URL: a domain name has 253."""
 
+CHUNK_BYTES: Final = 4_096 * CHANGE_BYTES
+"""Of the hidden accounts, that are read and held at once: 0.1 MB."""
+
 _HOSTS: Final = "state/hosts/"
+_HIDDEN: Final = "state/hidden/"
+_VERSION_BYTES: Final = 1
 
 
 class Exports:
@@ -45,3 +53,25 @@ class Exports:
             if number.isascii() and number.isdigit():
                 found[int(number)] = (await self._objects.read(key, 0, MAX_URL_BYTES)).decode(errors="replace")
         return found
+
+    async def save_hidden(self, version: int, page: bytes) -> None:
+        """Store the hidden accounts as of a change, in place of those before."""
+        key = f"{_HIDDEN}{version:016}"
+        await self._objects.put(key, page)
+        older = [name for name in await self._objects.names(_HIDDEN) if name < key]
+        if older:
+            await self._objects.delete(older)
+
+    async def hidden(self) -> AsyncGenerator[list[VisibilityChange], None]:
+        """The hidden accounts as they were stored last, in parts.
+
+        Raises:
+            HidingError: it is not what we stored.
+        """
+        names = await self._objects.names(_HIDDEN)
+        if not names:
+            return
+        size_bytes = (await self._objects.read_tail(names[-1], _VERSION_BYTES)).size_bytes
+        version = await self._objects.read(names[-1], 0, _VERSION_BYTES)
+        for offset in range(_VERSION_BYTES, size_bytes, CHUNK_BYTES):
+            yield decode_changes(version + await self._objects.read(names[-1], offset, CHUNK_BYTES))

@@ -31,6 +31,7 @@ from edgerelay.relay.commands import (
 )
 from edgerelay.relay.events import Event, EventsVerified
 from edgerelay.relay.identities import IdentityStore
+from edgerelay.runtime.hidden_table import HiddenTable
 from edgerelay.runtime.hot_log import HotLog
 from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import IdentityPort, LogSink, ShardPort, SignaturePort, Timer, UpstreamPort, Verifier
@@ -80,6 +81,7 @@ class Interpreter:
         log: HotLog,
         accounts: AccountStore,
         identities: IdentityStore,
+        hidden: HiddenTable,
         registry: Registry,
     ) -> None:
         self._ports = ports
@@ -87,6 +89,7 @@ class Interpreter:
         self._log = log
         self._accounts = accounts
         self._identities = identities
+        self._hidden = hidden
         self._registry = registry
 
     def carry_out(self, command: Command) -> Event | None:
@@ -102,6 +105,7 @@ class Interpreter:
                 return EventsVerified(settled) if settled else None
             case Append(batch):
                 self._log.append(batch, ports.clock(), self._accounts.checkpoint_seq)
+                self._hidden.note(batch.head, self._accounts)
                 if not self._accounts.merge_step():
                     self._identities.merge_step()
             case AskStatus(did, origin):

@@ -12,11 +12,13 @@ Where nothing is stored at all, the node is *blank*: its upstream is paused unti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from edgerelay.archive.batch import Batch
+from edgerelay.archive.batch import Batch, BatchHead
+from edgerelay.archive.hiding import VisibilityChange
 from edgerelay.config import Settings
-from edgerelay.relay.accounts import RECORD_BYTES, Account, hash_did
+from edgerelay.errors import EdgeRelayError
+from edgerelay.relay.accounts import RECORD_BYTES, Account, AccountStatus, hash_did
 from edgerelay.relay.events import DirectoryChanged, Event, EventsVerified, LogFilled, TimePassed
 from edgerelay.relay.position import PositionRow
 from edgerelay.relay.relay import Relay
@@ -25,20 +27,25 @@ from edgerelay.relay.upstream import PauseReason
 from edgerelay.relay.vetting import IdentitiesResolved, LookupsDue, SignaturesChecked, Vetting, VettingEvent
 from edgerelay.runtime.account_runs import AccountRuns
 from edgerelay.runtime.archivist import Archivist
+from edgerelay.runtime.audit import Audit
+from edgerelay.runtime.exports import Exports
+from edgerelay.runtime.hidden_export import HiddenExport
+from edgerelay.runtime.hidden_table import HiddenTable, visibility_of, with_visibility
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
-from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.recovery import Recovered, recover
 from edgerelay.runtime.registry import ArchiveMark, Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sql, SqlError
+from edgerelay.runtime.sweep import GRACE_US
 from edgerelay.runtime.verification import VettingVerifier
 
 __all__ = ["Node"]
 
 _S_US = 1_000_000
 _MINUTE_US = 60 * _S_US
+_DAY_US = 24 * 60 * _MINUTE_US
 
 
 class Node:
@@ -68,6 +75,7 @@ class Node:
             ports.clock,
             settings.seal_s * _S_US,
         )
+        self.hidden_export = HiddenExport(ports.objects, lambda: self.hidden, ports.log, ports.clock)
 
     def _start(self, *, connection: int, problem: str) -> None:
         settings, sql, ports = self._settings, self._sql, self._ports
@@ -80,6 +88,8 @@ class Node:
 
         self.accounts = AccountRuns(sql)
         self.identities = IdentityRuns(sql)
+        self.hidden = HiddenTable(sql)
+        self.audit = Audit(sql)
         host_id = registry.host_id(settings.upstream) if settings.upstream and not self.is_blank else 0
         restored = self._restore(registry, host_id)._replace(
             connection=connection, is_blank=self.is_blank, storage_problem=problem
@@ -96,7 +106,9 @@ class Node:
             self.vetting, ports.signatures, ports.identities, ports.lookup_timer, ports.clock
         )
         verifier = ports.intercept(self._verifier)
-        self._interpreter = Interpreter(ports, verifier, self.log, self.accounts, self.identities, registry)
+        self._interpreter = Interpreter(
+            ports, verifier, self.log, self.accounts, self.identities, self.hidden, registry
+        )
 
     def _restore(self, registry: Registry, host_id: int) -> Restored:
         """Positions and accounts as of the checkpoint, and then what each later batch changed."""
@@ -112,6 +124,7 @@ class Node:
                     self.identities.forget(hash_did(did))
             for start in range(0, len(head.accounts), RECORD_BYTES):
                 self.accounts.put(Account.decode(head.accounts[start : start + RECORD_BYTES]))
+            self._try_note(head)
             if self.accounts.checkpoint_due:
                 self._try_checkpoint(registry, positions, head.last_seq)
         last_seq = max(self.log.last_seq, self.accounts.checkpoint_seq)
@@ -126,6 +139,13 @@ class Node:
         except SqlError as error:
             self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
 
+    def _try_note(self, head: BatchHead) -> None:
+        """The same: what cannot be written now is written with the next batch."""
+        try:
+            self.hidden.note(head, self.accounts)
+        except SqlError as error:
+            self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
+
     async def recover(self, pause: Callable[[], Awaitable[None]]) -> bool:
         """Look into the archive before anything is sequenced; tells whether that succeeded.
 
@@ -135,8 +155,11 @@ class Node:
         ports, upstream = self._ports, self.relay.host.upstream
         try:
             found = await recover(ports.objects, {ports.codec.id: ports.codec}, ports.log, pause)
+            async for changes in Exports(ports.objects).hidden():
+                self._hide(changes)
+                await pause()
             self._keep(found)
-        except (ObjectStoreError, SqlError) as error:
+        except EdgeRelayError as error:
             upstream.last_problem = str(error)
             ports.log.write("error", "recovery_failed", {"problem": str(error)})
             return False
@@ -145,6 +168,12 @@ class Node:
         self.turn(TimePassed())
         return True
 
+    def _hide(self, changes: Sequence[VisibilityChange]) -> None:
+        """Take over who was hidden; accounts become known by it."""
+        self.hidden.put(changes)
+        for change in changes:
+            self._recall(with_visibility(Account(change.key, 0), change.visibility), at_seq=0)
+
     def _keep(self, found: Recovered) -> None:
         """Store what was found, so that the next start finds it here. The number that is not blank comes last."""
         settings, ports, registry = self._settings, self._ports, Registry(self._sql)
@@ -152,17 +181,29 @@ class Node:
         # Where the host's position is not known, what is missing is told to readers: the log begins behind a hole.
         is_holed = bool(found.last_seq and settings.upstream) and not goes_on
         last_seq = max(found.last_seq, ports.clock()) if is_holed else found.last_seq
+        for account in found.accounts:
+            self._recall(account, last_seq)
+        self.hidden.put(
+            VisibilityChange(seq, key, visibility_of(self.accounts.get(key))) for key, seq in found.told.items()
+        )
+        self.accounts.checkpoint(last_seq)
         registry.replace_hosts(found.hosts)
         registry.save_positions(found.positions.values())
         if last_seq:
-            for account in found.accounts:
-                self.accounts.put(account)
-                if self.accounts.checkpoint_due:
-                    self.accounts.checkpoint(last_seq)
-            self.accounts.checkpoint(last_seq)
             registry.save_archive_mark(ArchiveMark(last_seq))
             fields = {"last_seq": last_seq, "is_holed": is_holed, "accounts": len(found.accounts)}
             ports.log.write("warning", "recovered", fields)
+
+    def _recall(self, account: Account, at_seq: int) -> None:
+        """Take over an account. If this relay took it down, that is known already, and what was said was this."""
+        known = self.accounts.get(account.did_hash)
+        if known is not None and known.local_status is AccountStatus.TAKENDOWN:
+            account = account._replace(local_status=AccountStatus.TAKENDOWN)
+            if account.upstream_status is AccountStatus.TAKENDOWN:
+                account = account._replace(upstream_active=True, upstream_status=AccountStatus.UNKNOWN)
+        self.accounts.put(account)
+        if self.accounts.checkpoint_due:
+            self.accounts.checkpoint(at_seq)
 
     def turn(self, event: Event | VettingEvent) -> None:
         """Handle an event and everything that follows from it at once."""
@@ -224,6 +265,13 @@ class Node:
         self._start(connection=upstream.connection, problem=str(error))
         # The new relay sets its timer, or nobody would come back when the pause is over.
         self._events.append(TimePassed())
+
+    def forget_hidden(self) -> None:
+        """Forget some of who was hidden so long ago that none of their events is kept."""
+        try:
+            self.hidden.forget(self._ports.clock() - self._settings.retention_days * _DAY_US - GRACE_US)
+        except SqlError as error:
+            self._storage_failed(error)
 
     def read(self, cursor: int) -> tuple[Batch | None, int]:
         """For a reader that is behind: the batch with the first number at or beyond `cursor`, if there is one yet,

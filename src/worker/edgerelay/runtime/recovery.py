@@ -41,6 +41,8 @@ class Recovered(NamedTuple):
     """The newest position of each host that the newest blocks name."""
 
     accounts: tuple[Account, ...]
+    told: Mapping[bytes, int]
+    """By accounts' keys: the number of the newest `#account`."""
 
 
 async def recover(
@@ -71,4 +73,4 @@ async def recover(
             break
         await pause()
     await blocks.aclose()
-    return Recovered(names[0].last_seq if names else 0, hosts, positions, recollection.accounts)
+    return Recovered(names[0].last_seq if names else 0, hosts, positions, recollection.accounts, recollection.told)

@@ -1,4 +1,4 @@
-"""What RelayState says when it is asked about one host or one account.
+"""What RelayState says when it is asked about one host or one account, or about the operator's decisions.
 
 Spec: the lexicon `com.atproto.sync.getRepoStatus`.
 """
@@ -13,6 +13,7 @@ from edgerelay.atproto.tid import int_to_tid
 from edgerelay.atproto.timestamp import datetime_text
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.rejections import Example
+from edgerelay.runtime.audit import AuditEntry
 from edgerelay.runtime.node import Node
 
 __all__ = ["report"]
@@ -27,6 +28,8 @@ def report(node: Node, subject: Subject, name: str) -> dict[str, object]:
             return _rejects(node, name, with_frames=True)
         case Subject.ACCOUNT:
             return _account(node, name)
+        case Subject.AUDIT:
+            return {"entries": [_entry(each) for each in node.audit.page(int(name))]}
 
 
 def _rejects(node: Node, name: str, *, with_frames: bool) -> dict[str, object]:
@@ -62,6 +65,10 @@ def _example(example: Example) -> dict[str, object]:
     _, detail, kind, seq, did, rev = example.refused
     time = datetime_text(example.time_us)
     return {"time": time, "detail": detail, "kind": kind, "seq": seq, "did": did, "rev": rev}
+
+
+def _entry(entry: AuditEntry) -> dict[str, object]:
+    return {**entry._asdict(), "time": datetime_text(entry.time_us)}
 
 
 def _account(node: Node, did: str) -> dict[str, object]:

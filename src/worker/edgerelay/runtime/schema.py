@@ -11,6 +11,8 @@ from typing import Final
 
 from edgerelay.errors import SchemaError
 from edgerelay.runtime.account_runs import SCHEMA as ACCOUNT_TABLES
+from edgerelay.runtime.audit import SCHEMA as AUDIT_TABLES
+from edgerelay.runtime.hidden_table import SCHEMA as HIDDEN_TABLES
 from edgerelay.runtime.identity_runs import SCHEMA as IDENTITY_TABLES
 from edgerelay.runtime.sql import Sql
 
@@ -31,6 +33,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     ),
     IDENTITY_TABLES,
     ("CREATE TABLE archive (id INTEGER PRIMARY KEY, archived_seq INTEGER NOT NULL, planned_seq INTEGER NOT NULL)",),
+    (*HIDDEN_TABLES, *AUDIT_TABLES),
 )
 """Step n brings a state from version n to n + 1. Steps are never changed once they have run anywhere."""
 

@@ -1,0 +1,30 @@
+"""Carries out orders of the operator. What is decided is in the audit, and durable, before it is answered."""
+
+from __future__ import annotations
+
+from edgerelay.api.order import Action, Order
+from edgerelay.api.query import Subject
+from edgerelay.errors import InvariantError
+from edgerelay.relay.accounts import AccountStatus, hash_did
+from edgerelay.relay.events import StatusDecided
+from edgerelay.runtime.node import Node
+from edgerelay.runtime.reports import report
+
+__all__ = ["carry_out"]
+
+
+def carry_out(node: Node, order: Order, now_us: int) -> dict[str, object]:
+    """Do what an order says, and return what the account is now.
+
+    Raises:
+        SqlError: the storage refuses writes.
+        InvariantError: the same, and the relay has begun anew from what is stored.
+    """
+    node.audit.add(now_us, order.action, order.did, order.reason)
+    status = AccountStatus.TAKENDOWN if order.action is Action.TAKEDOWN else AccountStatus.ACTIVE
+    node.turn(StatusDecided(order.did, status))
+    account = node.accounts.get(hash_did(order.did))
+    if account is None or account.local_status is not status:
+        raise InvariantError("the storage refuses writes; nothing was decided")
+    node.hidden_export.hurry()
+    return {"action": order.action, **report(node, Subject.ACCOUNT, order.did)}

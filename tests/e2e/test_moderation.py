@@ -1,0 +1,131 @@
+"""Accounts that are taken down: nobody gets their events any more, live or from before, until they are restored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from edgerelay_dev.network import SimulatedNetwork
+from edgerelay_dev.network.background import NetworkThread
+from tests.e2e.relays import ANSWER_LIMIT_S, Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, wait_until
+from tests.e2e.test_recovery import lose_storage, wait_archived
+
+LIMIT_S = 90.0
+TOKEN = "secret"
+SETTINGS = {"SEAL_S": "1", "ALARM_S": "5", "BACKOFF_CAP_S": "2", "ADMIN_TOKEN": TOKEN}
+
+
+@pytest.fixture
+def background() -> Iterator[NetworkThread]:
+    with NetworkThread(SimulatedNetwork(seed="moderation", accounts=5)) as network:
+        yield network
+
+
+def relay_of(background: NetworkThread, state_dir: Path, **more: str) -> Relay:
+    return Relay(state_dir, {**upstream_settings(background), **SETTINGS, **more})
+
+
+def order(relay: Relay, action: str, body: object, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+    """What the relay answers to an order."""
+    data = json.dumps(body).encode()
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    request = Request(f"{relay.url}/admin/{action}", data=data, headers=headers, method="POST")
+    try:
+        with urlopen(request, timeout=ANSWER_LIMIT_S) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as refusal:
+        return refusal.code, json.loads(refusal.read())
+
+
+def audit(relay: Relay) -> list[tuple[str, str, str]]:
+    status, found = relay.get("/admin/audit", headers={"authorization": f"Bearer {TOKEN}"})
+    assert status == 200
+    return [(each["action"], each["did"], each["reason"]) for each in found["entries"]]
+
+
+def without(events: list[Seen], did: str) -> list[bytes]:
+    """Everything but what an account did; what is said of its status stays."""
+    return [each.raw for each in events if each.did != did or each.kind == "#account"]
+
+
+def check_replay(relay: Relay, expected: list[bytes], cursor: int) -> None:
+    with Subscriber(relay.ws_url, cursor) as reader:
+        reader.wait_for(len(expected), LIMIT_S)
+        assert [each.raw for each in reader.events] == expected
+        assert not reader.infos
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("where", ["log", "archive"])
+def test_an_account_that_is_taken_down_is_gone_and_comes_back(
+    tmp_path: Path, background: NetworkThread, where: str
+) -> None:
+    small = {"LOG_STOP_BYTES": "1000000", "LOG_MIN_MINUTES": "0", "RING_BYTES": "1000000"} if where == "archive" else {}
+    with ExitStack() as stack:
+        relay = stack.enter_context(relay_of(background, tmp_path, CHECKPOINT_S="5", **small))
+        live = stack.enter_context(Subscriber(relay.ws_url, 0))
+        did = background.call(lambda network: next(iter(network.hosts[0].accounts)))
+        background.call(lambda network: network.traffic.run(1_500 if where == "archive" else 150))
+        emitted = background.call(lambda network: len(network.hosts[0].frames))
+        live.wait_for(emitted, LIMIT_S)
+        if where == "archive":
+            wait_archived(relay)
+        first = live.seqs[0]
+
+        assert order(relay, "takedown", {"did": did, "reason": "spam"})[1]["status"] == "takendown"
+        live.wait_for(emitted + 1, LIMIT_S)
+        told = live.events[-1]
+        assert (told.kind, told.did, told.body["active"], told.body["status"]) == ("#account", did, False, "takendown")
+        check_replay(relay, without(live.events, did), first)
+
+        background.call(lambda network: network.traffic.run(100))
+        frames = background.call(lambda network: [each.frame for each in network.hosts[0].frames])
+        wait_until(lambda: relay.upstream()["low"] >= len(frames), LIMIT_S, "everything is read")
+        assert relay.upstream()["rejects"]["inactive_account"] > 0
+        assert not [each for each in live.events[emitted + 1 :] if each.did == did and each.kind == "#commit"]
+        relay.crash()
+        check_replay(relay, without(live.events, did), first)
+
+        status, answer = order(relay, "restore", {"did": did})
+        assert (status, answer["active"]) == (200, True)
+        wait_until(lambda: live.events[-1].did == did, LIMIT_S, "the account is said to be active")
+        assert live.events[-1].body["active"]
+        check_replay(relay, [each.raw for each in live.events], first)
+        assert audit(relay) == [("restore", did, ""), ("takedown", did, "spam")]
+
+
+@pytest.mark.timeout(400)
+def test_what_was_taken_down_stays_so_when_the_storage_is_lost(tmp_path: Path, background: NetworkThread) -> None:
+    did = background.call(lambda network: next(iter(network.hosts[0].accounts)))
+    with relay_of(background, tmp_path) as relay, Subscriber(relay.ws_url, 0) as live:
+        background.call(lambda network: network.traffic.run(60))
+        live.wait_for(background.call(lambda network: len(network.hosts[0].frames)), LIMIT_S)
+        order(relay, "takedown", {"did": did})
+        live.wait_for(len(live.events) + (live.events[-1].did != did), LIMIT_S)
+        wait_archived(relay)
+        expected, first = without(live.events, did), live.seqs[0]
+    lose_storage(tmp_path)
+    with relay_of(background, tmp_path) as relay:
+        relay.wait_live()
+        check_replay(relay, expected, first)
+        assert relay.get(f"/xrpc/com.atproto.sync.getRepoStatus?did={did}")[1]["status"] == "takendown"
+
+
+def test_strangers_and_nonsense_change_nothing(tmp_path: Path, background: NetworkThread) -> None:
+    did = background.call(lambda network: next(iter(network.hosts[0].accounts)))
+    with relay_of(background, tmp_path) as relay:
+        relay.wait_live()
+        assert order(relay, "takedown", {"did": did}, token="wrong")[0] == 401
+        assert order(relay, "takedown", {"did": "somebody"})[0] == 400
+        assert order(relay, "takedown", [did])[0] == 400
+        assert order(relay, "takedown", {"did": did, "reason": "x" * 9_000})[0] == 413
+        assert relay.get("/admin/takedown", headers={"authorization": f"Bearer {TOKEN}"})[0] == 405
+        assert audit(relay) == []

@@ -1,0 +1,69 @@
+"""The hidden accounts of a shard: a set that follows changes, and what it leaves out of a batch."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerelay.archive.batch import BatchBuilder, BatchHead
+from edgerelay.archive.hiding import Visibility, VisibilityChange
+from edgerelay.relay import hidden as module
+from edgerelay.relay.accounts import hash_did
+from edgerelay.relay.hidden import REMEMBERED_HEADS, HiddenAccounts
+from tests.oracle import frames
+
+ACCOUNTS = [frames.did(number) for number in range(12)]
+
+
+def change(version: int, number: int, visibility: Visibility) -> VisibilityChange:
+    return VisibilityChange(version, hash_did(ACCOUNTS[number]), visibility)
+
+
+def head_of(*events: tuple[str, int]) -> BatchHead:
+    builder = BatchBuilder(0)
+    for seq, (kind, number) in enumerate(events, 1):
+        builder.add(seq, kind, ACCOUNTS[number], (), b"x")
+    return builder.build((), b"").head
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 11), st.sampled_from(Visibility)), max_size=8), max_size=12),
+    st.integers(0, 5),
+)
+def test_it_is_what_the_last_change_of_each_account_says(
+    pages: list[list[tuple[int, Visibility]]], unsorted: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MIN_UNSORTED", unsorted)
+        hidden, twin, version = HiddenAccounts(), dict[int, Visibility](), 0
+        for page in pages:
+            changes = []
+            for number, visibility in page:
+                version += 1
+                twin[number] = visibility
+                changes.append(change(version, number, visibility))
+            hidden.take(changes)
+            assert hidden.version == version
+            found = {number for number, did in enumerate(ACCOUNTS) if hidden.hides(did)}
+            assert found == {number for number, visibility in twin.items() if visibility is not Visibility.SHOWN}
+
+
+class TestIndexes:
+    def test_all_but_what_is_said_of_their_status(self) -> None:
+        hidden = HiddenAccounts()
+        head = head_of(("#commit", 1), ("#commit", 2), ("#account", 1), ("#identity", 1), ("#sync", 1))
+        assert hidden.indexes(head) == frozenset()
+        hidden.take([change(1, 1, Visibility.TAKEN_DOWN)])
+        assert hidden.indexes(head) == {0, 3, 4}
+        hidden.take([change(2, 1, Visibility.SHOWN), change(3, 2, Visibility.DELETED)])
+        assert hidden.indexes(head) == {1}
+
+    def test_of_a_few_batches_it_is_remembered(self) -> None:
+        hidden = HiddenAccounts()
+        hidden.take([change(1, 1, Visibility.TAKEN_DOWN_HERE)])
+        heads = [head_of(("#commit", number % 3)) for number in range(3 * REMEMBERED_HEADS)]
+        for _ in range(2):
+            found = [bool(hidden.indexes(head)) for head in heads]
+            assert found == [number % 3 == 1 for number in range(len(heads))]
+        assert hidden.indexes(heads[-2]) is hidden.indexes(heads[-2])

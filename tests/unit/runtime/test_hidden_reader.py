@@ -1,0 +1,92 @@
+"""Following RelayState's changes: when something may have changed, before anything is read back, and to the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgerelay.archive.batch import BatchBuilder, BatchHead
+from edgerelay.archive.hiding import Visibility, VisibilityChange, encode_changes
+from edgerelay.relay.accounts import hash_did
+from edgerelay.relay.hidden import HiddenAccounts
+from edgerelay.runtime.hidden_reader import HiddenReader
+from tests.coroutines import finished
+from tests.oracle import frames
+
+PAGE = 2
+
+
+def head_of(kind: str) -> BatchHead:
+    builder = BatchBuilder(0)
+    builder.add(1, kind, frames.did(1), (), b"x")
+    return builder.build((), b"").head
+
+
+class State:
+    """RelayState, which tells two changes at a time."""
+
+    def __init__(self) -> None:
+        self.versions = [10, 20, 30]
+        self.asked: list[int] = []
+        self.problem = ""
+        self.hidden = HiddenAccounts()
+        self.reader = HiddenReader(self.hidden, self.ask)
+
+    async def ask(self, after: int) -> bytes:
+        self.asked.append(after)
+        if self.problem:
+            raise OSError(self.problem)
+        page = [version for version in self.versions if version > after][:PAGE]
+        return encode_changes(
+            [VisibilityChange(version, hash_did(frames.did(version)), Visibility.DELETED) for version in page]
+        )
+
+
+def test_it_begins_with_all_of_them() -> None:
+    state = State()
+    assert state.reader.is_behind
+    finished(state.reader.refresh())
+    assert (state.asked, state.hidden.version, len(state.hidden)) == ([0, 20, 30], 30, 3)
+    assert not state.reader.is_behind
+
+
+def test_only_what_may_have_changed_something_asks_again() -> None:
+    state = State()
+    finished(state.reader.refresh())
+    state.reader.saw(head_of("#commit"))
+    assert not state.reader.is_behind
+    state.reader.saw(head_of("#account"))
+    assert state.reader.is_behind
+    state.versions.append(40)
+    finished(state.reader.refresh())
+    assert state.hidden.version == 40
+    state.reader.missed()
+    assert state.reader.is_behind
+
+
+def test_what_fails_leaves_it_behind() -> None:
+    state = State()
+    state.problem = "gone"
+    with pytest.raises(OSError, match="gone"):
+        finished(state.reader.refresh())
+    assert (state.reader.is_behind, state.reader.is_asking) == (True, False)
+    state.problem = ""
+    finished(state.reader.refresh())
+    assert state.hidden.version == 30
+
+
+def test_what_changes_meanwhile_is_asked_for_too() -> None:
+    state = State()
+    ask, state.versions = state.ask, [10]
+
+    async def meanwhile(after: int) -> bytes:
+        page = await ask(after)
+        if not state.versions[1:]:
+            assert state.reader.is_asking
+            state.versions.append(20)
+            state.reader.saw(head_of("#account"))
+        return page
+
+    state.reader = HiddenReader(state.hidden, meanwhile)
+    finished(state.reader.refresh())
+    assert state.hidden.version == 20
+    assert not state.reader.is_behind
