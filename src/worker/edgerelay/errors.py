@@ -16,6 +16,7 @@
     ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account
+        ├── AnnouncementError         a message about a group
         ├── BatchError                a batch in the log or on the feed
         ├── BlockError                a block of the archive
         ├── CodecError                bytes that a codec cannot unpack

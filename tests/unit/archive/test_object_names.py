@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.block import MAX_GENERATION, MAX_SEQ
-from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError, hour_prefix, own_names
+from edgerelay.archive.object_names import (
+    Folder,
+    ObjectName,
+    ObjectNameError,
+    holders,
+    hour_folder,
+    hour_of_key,
+    hour_prefix,
+    own_names,
+)
 from edgerelay.errors import InvariantError
 from tests.packing import HOUR_US
 
@@ -110,3 +119,55 @@ def test_numbers_that_cannot_be_have_no_name(name: ObjectName) -> None:
 def test_of_many_names_those_that_are_ours_are_kept_in_their_order() -> None:
     names = [ObjectName(Folder.GROUPS, seq, seq + 1) for seq in (2 * 10**15, 10**15)]
     assert own_names([names[0].key, "readme", names[1].key, f"{names[0].key}~"]) == names
+
+
+class TestHolders:
+    def test_the_one_that_reaches_furthest_and_before_it_the_one_that_was_rewritten(self) -> None:
+        group, segment = ObjectName(Folder.GROUPS, 10, 20), ObjectName(Folder.FIREHOSE, 10, 50)
+        rewritten = ObjectName(Folder.GROUPS, 15, 30, 1)
+        names = [group, segment, rewritten]
+        assert holders(names, 12) == [segment, group]
+        assert holders(names, 15) == [rewritten, segment, group]
+        assert holders(names, 21) == [rewritten, segment]
+        assert holders(names, 5) == [segment, group]
+        assert holders(names, 51) == []
+
+    @given(st.lists(names), st.integers(0, MAX_SEQ))
+    def test_they_hold_the_cursor_or_nothing_begins_between(self, some: list[ObjectName], cursor: int) -> None:
+        found = holders(some, cursor)
+        assert bool(found) == any(name.last_seq >= cursor for name in some)
+        for name in found:
+            assert name.last_seq >= cursor
+            between = [each for each in some if cursor <= each.first_seq < name.first_seq]
+            assert not between or name.first_seq <= cursor
+
+
+def test_one_covers_another_if_it_has_all_of_it_as_new_or_newer() -> None:
+    whole = ObjectName(Folder.FIREHOSE, 10, 20, 1)
+    assert whole.covers(ObjectName(Folder.GROUPS, 10, 20, 1))
+    assert whole.covers(ObjectName(Folder.GROUPS, 11, 19, 0))
+    assert not whole.covers(ObjectName(Folder.GROUPS, 9, 19, 0))
+    assert not whole.covers(ObjectName(Folder.GROUPS, 11, 21, 0))
+    assert not whole.covers(ObjectName(Folder.GROUPS, 11, 19, 2))
+
+
+@given(names)
+def test_the_hour_of_a_name_is_found_again(name: ObjectName) -> None:
+    assert hour_of_key(name.key) == name.hour
+    assert name.key.startswith(f"{hour_folder(name.folder, name.hour)}/")
+
+
+@pytest.mark.parametrize(
+    ("key", "has_hour"),
+    [
+        ("manifests/2026/11/23/14.json", True),
+        ("dead/2026/11/23/14/x", True),
+        ("manifests/2026/13/23/14.json", False),
+        ("manifests/2026/11/23/24.json", False),
+        ("catalog.json", False),
+        ("groups/readme", False),
+        ("x/groups/2026/11/23/14/x", False),
+    ],
+)
+def test_names_of_other_kinds_may_have_an_hour(key: str, has_hour: bool) -> None:
+    assert hour_of_key(key) == (HOUR_US // 3_600_000_000 if has_hour else None)

@@ -44,9 +44,12 @@ __all__ = [
     "CONTAINER_VERSION",
     "MAX_FOOTER_BYTES",
     "MAX_HEADER_BYTES",
+    "OWN_ENTRIES_BYTES",
     "TAIL_BYTES",
     "ContainerOpening",
     "ContainerWriter",
+    "encode_end",
+    "encode_start",
     "read_header",
 ]
 
@@ -69,7 +72,7 @@ _HEADER: Final = Struct(">4sHI")
 _CHECKSUM: Final = Struct(">I")
 _LENGTHS: Final = Struct(">HI")
 _TRAILER_BYTES: Final = _LENGTHS.size + _CHECKSUM.size + len(_END_MAGIC)
-_OWN_ENTRIES_BYTES: Final = 1_024
+OWN_ENTRIES_BYTES: Final = 1_024
 """What the entries of a footer that are no block's take at most, without what counts with the blocks."""
 
 
@@ -80,7 +83,7 @@ class ContainerWriter:
         self._stream = stream
         self._generation = generation
         self._blocks: list[PlacedBlock] = []
-        self._footer_bytes = _OWN_ENTRIES_BYTES
+        self._footer_bytes = OWN_ENTRIES_BYTES
         self.written_bytes = 0
 
     def has_room(self, facts: BlockFacts) -> bool:
@@ -100,7 +103,8 @@ class ContainerWriter:
         if not self.has_room(facts):
             raise InvariantError(f"a container of {len(self._blocks)} blocks cannot take one more")
         contents = facts.contents
-        started = self._write(b"") if self._blocks else self._write(self._header(contents.prev_seq, contents.first_seq))
+        header = ContainerHeader(self._stream, self._generation, contents.prev_seq, contents.first_seq)
+        started = b"" if self._blocks else self._write(encode_start(header))
         placed = PlacedBlock(self.written_bytes, facts)
         check_order([*self._blocks[-1:], placed])
         self._blocks.append(placed)
@@ -111,22 +115,29 @@ class ContainerWriter:
         """Write the footer. Raises `InvariantError` if there is no block."""
         if not self._blocks:
             raise InvariantError("a container without blocks")
-        entries = encode_index(self.index())
-        footer = entries + _LENGTHS.pack(CONTAINER_VERSION, len(entries))
-        return self._write(footer + _CHECKSUM.pack(crc32(footer)) + _END_MAGIC)
+        return self._write(encode_end(self.index()))
 
     def index(self) -> ContainerIndex:
         """What a reader of the blocks so far will know; there must be one."""
         return ContainerIndex.of(self._stream, self._generation, self._blocks)
 
-    def _header(self, prev_seq: int, first_seq: int) -> bytes:
-        entries = encode_header(ContainerHeader(self._stream, self._generation, prev_seq, first_seq))
-        header = _HEADER.pack(_MAGIC, CONTAINER_VERSION, len(entries)) + entries
-        return header + _CHECKSUM.pack(crc32(header))
-
     def _write(self, data: bytes) -> bytes:
         self.written_bytes += len(data)
         return data
+
+
+def encode_start(header: ContainerHeader) -> bytes:
+    """Everything before the first block; as many bytes for all containers of a stream."""
+    entries = encode_header(header)
+    start = _HEADER.pack(_MAGIC, CONTAINER_VERSION, len(entries)) + entries
+    return start + _CHECKSUM.pack(crc32(start))
+
+
+def encode_end(index: ContainerIndex) -> bytes:
+    """Everything behind the last block."""
+    entries = encode_index(index)
+    footer = entries + _LENGTHS.pack(CONTAINER_VERSION, len(entries))
+    return footer + _CHECKSUM.pack(crc32(footer)) + _END_MAGIC
 
 
 class _Step(Enum):
