@@ -10,12 +10,12 @@ import http.client
 import json
 import os
 import subprocess
-import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any, Self
 
 from edgerelay_dev.offline.checkout import Checkout
+from tests.npm_install import install
 
 __all__ = ["Account", "Json", "NodeProcess", "ReferenceNetwork", "install_peers", "write"]
 
@@ -30,9 +30,7 @@ STOP_LIMIT_S = 10.0
 
 def install_peers() -> None:
     """Install the software of tests/peers if it is not yet; raises with what is missing."""
-    finished = subprocess.run([sys.executable, PEERS / "install.py"], capture_output=True, text=True, check=False)
-    if finished.returncode != 0:
-        raise RuntimeError(finished.stderr.strip())
+    install(PEERS)
 
 
 class NodeProcess:
