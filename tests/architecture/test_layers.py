@@ -27,8 +27,8 @@ PURE_STDLIB = {
         "dataclasses",
         "datetime",
     ),
-    *("email.utils", "enum", "functools", "hashlib", "heapq", "hmac", "html", "http", "io", "itertools", "json"),
-    *("math", "operator", "re", "string", "struct", "textwrap", "types", "typing", "urllib.parse", "zlib"),
+    *("email.utils", "enum", "functools", "hashlib", "heapq", "hmac", "html", "http", "io", "ipaddress", "itertools"),
+    *("json", "math", "operator", "re", "string", "struct", "textwrap", "types", "typing", "urllib.parse", "zlib"),
 }
 # Parsing a date is pure, asking for one is not: names that stand for the present time, from whatever module.
 CLOCKS = {"formatdate", "localtime", "monotonic", "now", "perf_counter", "time_ns", "today", "utcnow"}
