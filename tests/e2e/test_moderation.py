@@ -12,8 +12,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from edgerelay.archive.firehose_block import open_batch
+from edgerelay.runtime.container_objects import read_block, read_index
+from edgerelay.runtime.objects import ObjectMissingError
+from edgerelay_dev.brotli_codec import BrotliCodec
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.operator.simulator_objects import SimulatorObjects
+from tests.coroutines import finished
 from tests.e2e.relays import ANSWER_LIMIT_S, Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, wait_until
 from tests.e2e.test_recovery import lose_storage, wait_archived
@@ -117,6 +123,50 @@ def test_what_was_taken_down_stays_so_when_the_storage_is_lost(tmp_path: Path, b
         relay.wait_live()
         check_replay(relay, expected, first)
         assert relay.get(f"/xrpc/com.atproto.sync.getRepoStatus?did={did}")[1]["status"] == "takendown"
+
+
+def holders(state_dir: Path, did: str) -> list[str]:
+    """Objects in the bucket with bytes of what an account did."""
+    codec = BrotliCodec()
+
+    async def look() -> list[str]:
+        found = []
+        with SimulatorObjects(state_dir) as objects:
+            for key in [name for name in await objects.names("") if name.endswith(".ers")]:
+                index = await read_index(objects, key)
+                for block in index.blocks:
+                    batch = open_batch(await read_block(objects, key, block), {codec.id: codec})
+                    rows = zip(batch.head.kinds, batch.head.dids, strict=True)
+                    found += [key for kind, owner in rows if owner == did and kind != "#account"]
+        return sorted(set(found))
+
+    try:
+        return finished(look())
+    except ObjectMissingError:  # taken away since it was listed
+        return ["?"]
+
+
+@pytest.mark.timeout(400)
+def test_what_is_purged_is_in_no_object_and_everything_else_is_replayed(
+    tmp_path: Path, background: NetworkThread
+) -> None:
+    did = background.call(lambda network: next(iter(network.hosts[0].accounts)))
+    small = {"LOG_STOP_BYTES": "1000000", "LOG_MIN_MINUTES": "0", "RING_BYTES": "1000000", "CHECKPOINT_S": "5"}
+    with ExitStack() as stack:
+        relay = stack.enter_context(relay_of(background, tmp_path, **small))
+        live = stack.enter_context(Subscriber(relay.ws_url, 0))
+        background.call(lambda network: network.traffic.run(800))
+        live.wait_for(background.call(lambda network: len(network.hosts[0].frames)), LIMIT_S)
+        wait_archived(relay)
+        assert holders(tmp_path, did)
+        assert order(relay, "purge", {"did": did, "reason": "asked for it"})[0] == 200
+        wait_until(lambda: not holders(tmp_path, did), LIMIT_S, "no object has anything of it")
+        relay.crash()
+        check_replay(relay, without(live.events, did), live.seqs[0])
+        order(relay, "restore", {"did": did})
+        wait_until(lambda: live.events[-1].body.get("active") is True, LIMIT_S, "the restore is told")
+        check_replay(relay, without(live.events, did), live.seqs[0])
+        assert audit(relay)[1:] == [("purge", did, "asked for it")]
 
 
 def test_strangers_and_nonsense_change_nothing(tmp_path: Path, background: NetworkThread) -> None:

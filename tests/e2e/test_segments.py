@@ -87,7 +87,7 @@ def test_it_is_whole_and_listed_and_told(rig: Rig, capsys: pytest.CaptureFixture
     assert rig.segments("ls") == 0
     listed = capsys.readouterr()
     with SimulatorObjects(rig.state_dir) as objects:
-        names = finished(objects.names(""))
+        names = [name for name in finished(objects.names("")) if name.endswith(".ers")]
     assert [line.split()[-1] for line in listed.out.splitlines()] == names
     assert f", {len(rig.seen):,} events" in listed.err
 

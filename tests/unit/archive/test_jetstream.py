@@ -217,10 +217,13 @@ class TestIdentitiesAndAccounts:
         assert render(frames.sync(SEQ, DID, REV)) == Rendering()
 
 
+def test_what_was_purged_has_no_lines() -> None:
+    assert render(b"") == Rendering()
+
+
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
         b"\xff",
         frames.commit(SEQ, DID, REV)[:-1],
         frames.identity(SEQ, "did:nobody"),

@@ -81,6 +81,24 @@ class TestRead:
                 fill(log, wrong)
 
 
+class TestReplace:
+    @pytest.mark.parametrize("size_bytes", [10, 5_000_000])
+    def test_a_batch_may_be_written_anew_with_fewer_bytes(self, sql: Sqlite, size_bytes: int) -> None:
+        log = HotLog(sql, NEVER, 12)
+        small = batch(12, 20, size_bytes=1)
+        fill(log, FIRST, batch(12, 20, size_bytes=size_bytes), THIRD)
+        log.replace(small)
+        for opened in (log, HotLog(sql, NEVER, 12)):
+            found = [opened.read(seq) for seq in (10, 20, 30)]
+            assert found == [FIRST, small, THIRD]
+            assert opened.size_bytes == sum(each.size_bytes for each in (FIRST, small, THIRD))
+            assert opened.unarchived_bytes == small.size_bytes + THIRD.size_bytes
+        assert len(slots(sql)) == 3
+        fill(log, FOURTH, batch(40, 50))
+        assert len({slot for slot, _ in slots(sql)}) == 5
+        assert HotLog(sql, NEVER, 12).last_seq == 50
+
+
 class TestParts:
     @pytest.mark.parametrize("size_bytes", [ROW_BYTES - 100, ROW_BYTES, 2 * ROW_BYTES, 5_000_000])
     def test_an_event_larger_than_a_row_takes_a_few(self, sql: Sqlite, size_bytes: int) -> None:

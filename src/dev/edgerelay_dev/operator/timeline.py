@@ -198,7 +198,7 @@ class Timeline:
     def _wanted(self, batch: Batch) -> list[ArchivedEvent]:
         head = batch.head
         rows = zip(batch.split(), head.kinds, head.dids, head.paths, strict=True)
-        events = [ArchivedEvent(seq, kind, did, paths, frame) for (seq, frame), kind, did, paths in rows]
+        events = [ArchivedEvent(seq, kind, did, paths, frame) for (seq, frame), kind, did, paths in rows if frame]
         return [each for each in events if self._selection.wants(each.seq, each.did, each.paths)]
 
 

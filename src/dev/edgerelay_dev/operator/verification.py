@@ -116,6 +116,8 @@ def _firehose_problems(block: SealedBlock, codecs: Codecs) -> Iterator[str]:
     batch = open_batch(block, codecs)
     head = batch.head
     for (seq, frame), kind, did, paths in zip(batch.split(), head.kinds, head.dids, head.paths, strict=True):
+        if not (frame or did):
+            continue  # purged
         found = _columns(frame)
         if isinstance(found, str):
             yield f"event {seq}: {found}"

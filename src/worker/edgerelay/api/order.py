@@ -2,6 +2,7 @@
 
     POST /admin/takedown    hide an account: an #account says so, its events get no number, replay leaves them out
     POST /admin/restore     undo that
+    POST /admin/purge       take it down, and its bytes out of the log and the archive, for good
 
 The body is `{"did": …, "reason": …}`; the reason, which may be left out, is kept for the audit (`GET /admin/audit`).
 What an order does is `runtime.orders`'.
@@ -31,6 +32,7 @@ class Action(StrEnum):
 
     TAKEDOWN = "takedown"
     RESTORE = "restore"
+    PURGE = "purge"
 
 
 ORDERS: Final = tuple(f"{PREFIX}{action}" for action in Action)

@@ -37,7 +37,7 @@ def seal_batch(batch: Batch, codec: Codec, generation: int = 0) -> SealedBlock:
         head.last_seq,
         _counts(head),
         collections_of(chain.from_iterable(head.paths)),
-        DidFilter.of(head.dids),
+        DidFilter.of(filter(None, head.dids)),
         tuple(positions.values()),
     )
     return seal(batch.message(), contents, codec, generation)

@@ -93,11 +93,13 @@ _NOTHING: Final = Rendering()
 
 
 def render(raw: bytes) -> Rendering:
-    """Render the lines of a frame that bears our number.
+    """Render the lines of a frame that bears our number; of one that was purged there is nothing.
 
     Raises:
         RenderError: this is no frame that is kept. Whatever a record may be, it is never the reason.
     """
+    if not raw:
+        return _NOTHING  # it was purged
     common = read_common_commit(raw)
     if common is not None:
         return _render_commit(common[1])

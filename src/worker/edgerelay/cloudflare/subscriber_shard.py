@@ -324,11 +324,12 @@ class SubscriberShard(DurableObject):
                     _close(self._sockets.pop(reader, None), _POLICY_VIOLATION, reason)
 
     def _shown(self, batch: Buffered, first: int, end: int) -> list[Any]:
-        """The frames of a part without those of hidden accounts."""
-        hidden = self._hidden.indexes(batch.head)
-        if hidden.isdisjoint(range(first, end)):
+        """The frames of a part without those of hidden accounts, or that were purged."""
+        head = batch.head
+        hidden = self._hidden.indexes(head)
+        if hidden.isdisjoint(range(first, end)) and all(head.frame_bytes[first:end]):
             return batch.frames[first:end]
-        return [frame for index, frame in enumerate(batch.frames[first:end], first) if index not in hidden]
+        return [batch.frames[index] for index in range(first, end) if index not in hidden and head.frame_bytes[index]]
 
     def _send(self, reader: str, frames: list[Any]) -> None:
         socket = self._sockets.get(reader)

@@ -49,6 +49,8 @@ class Recollection:
         """Take in events that are older than all before; they came from this host."""
         head, events = batch.head, list(batch.split())
         for kind, did, (seq, raw) in zip(reversed(head.kinds), reversed(head.dids), reversed(events), strict=True):
+            if not raw:
+                continue  # purged
             key = hash_did(did)
             account = self._accounts.get(key)
             if account is None:

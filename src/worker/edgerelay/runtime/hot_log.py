@@ -133,6 +133,25 @@ class HotLog:
             self._sql.transaction(lambda: self._write(batch, slots, parts))
         self._note(_Entry(batch.head.prev_seq, batch.head.first_seq, batch.head.last_seq, slots, batch.size_bytes))
 
+    def replace(self, batch: Batch) -> None:
+        """Write a batch anew that is here, with the same numbers and no more bytes."""
+        index = bisect_left(self._last_seqs, batch.head.last_seq)
+        entry = self._entries[index]
+        parts = _cut(batch)
+        slots, spare = entry.slots[: len(parts)], entry.slots[len(parts) :]
+
+        def write() -> None:
+            self._write(batch, slots, parts)
+            for slot in spare:
+                self._sql.execute("DELETE FROM log WHERE slot = ?", slot)
+
+        self._sql.transaction(write)
+        self._entries[index] = entry._replace(slots=slots, size_bytes=batch.size_bytes)
+        self._free.extend(spare)
+        self.size_bytes += batch.size_bytes - entry.size_bytes
+        if entry.last_seq > self.archived_seq:
+            self.unarchived_bytes += batch.size_bytes - entry.size_bytes
+
     def read(self, cursor: int) -> Batch | None:
         """The batch with the first event whose number is at least `cursor`; None if there is none yet."""
         index = bisect_left(self._last_seqs, cursor)

@@ -34,6 +34,8 @@ from edgerelay.runtime.hidden_table import HiddenTable, visibility_of, with_visi
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
+from edgerelay.runtime.purger import Purger
+from edgerelay.runtime.purges import Purges
 from edgerelay.runtime.recovery import Recovered, recover
 from edgerelay.runtime.registry import ArchiveMark, Registry
 from edgerelay.runtime.schema import migrate
@@ -74,6 +76,15 @@ class Node:
             ports.log,
             ports.clock,
             settings.seal_s * _S_US,
+        )
+        self.purger = Purger(
+            ports.objects,
+            {ports.codec.id: ports.codec},
+            Purges(sql),
+            self.audit,
+            lambda: self.log,
+            ports.log,
+            ports.clock,
         )
         self.hidden_export = HiddenExport(ports.objects, lambda: self.hidden, ports.log, ports.clock)
 

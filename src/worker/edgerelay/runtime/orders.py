@@ -21,10 +21,14 @@ def carry_out(node: Node, order: Order, now_us: int) -> dict[str, object]:
         InvariantError: the same, and the relay has begun anew from what is stored.
     """
     node.audit.add(now_us, order.action, order.did, order.reason)
-    status = AccountStatus.TAKENDOWN if order.action is Action.TAKEDOWN else AccountStatus.ACTIVE
+    status = AccountStatus.ACTIVE if order.action is Action.RESTORE else AccountStatus.TAKENDOWN
     node.turn(StatusDecided(order.did, status))
     account = node.accounts.get(hash_did(order.did))
     if account is None or account.local_status is not status:
         raise InvariantError("the storage refuses writes; nothing was decided")
     node.hidden_export.hurry()
+    if order.action is Action.PURGE:
+        node.purger.order(order.did)
+    elif order.action is Action.RESTORE:
+        node.purger.cancel(order.did)
     return {"action": order.action, **report(node, Subject.ACCOUNT, order.did)}

@@ -14,6 +14,7 @@ from edgerelay.runtime.account_runs import SCHEMA as ACCOUNT_TABLES
 from edgerelay.runtime.audit import SCHEMA as AUDIT_TABLES
 from edgerelay.runtime.hidden_table import SCHEMA as HIDDEN_TABLES
 from edgerelay.runtime.identity_runs import SCHEMA as IDENTITY_TABLES
+from edgerelay.runtime.purges import SCHEMA as PURGE_TABLES
 from edgerelay.runtime.sql import Sql
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate"]
@@ -34,6 +35,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     IDENTITY_TABLES,
     ("CREATE TABLE archive (id INTEGER PRIMARY KEY, archived_seq INTEGER NOT NULL, planned_seq INTEGER NOT NULL)",),
     (*HIDDEN_TABLES, *AUDIT_TABLES),
+    PURGE_TABLES,
 )
 """Step n brings a state from version n to n + 1. Steps are never changed once they have run anywhere."""
 

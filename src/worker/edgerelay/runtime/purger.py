@@ -1,0 +1,194 @@
+"""The purger: takes the events of accounts out of the hot log and out of every object of the archive.
+
+    the hot log, batch by batch ──▶ the bucket, object by object, again and again until a whole pass finds nothing
+
+An object that holds something is put as a new generation, then the old one is taken away. While that goes on, the
+archiver may copy what was not purged yet; so the last pass begins `SETTLE_US` after anything was found, when whatever
+had read the old bytes has ended. Each step is short and can be repeated: a crash costs some work done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Final
+
+from edgerelay.archive.block import Codecs, SealedBlock
+from edgerelay.archive.container import ContainerWriter
+from edgerelay.archive.container_index import ContainerIndex
+from edgerelay.archive.did_filter import DidFilter, hash_did
+from edgerelay.archive.object_names import ObjectName, own_names
+from edgerelay.archive.purge import purge_batch, purge_block
+from edgerelay.errors import EdgeRelayError, InvariantError
+from edgerelay.runtime.audit import Audit
+from edgerelay.runtime.container_objects import read_block, read_index
+from edgerelay.runtime.hot_log import HotLog
+from edgerelay.runtime.objects import ObjectMissingError, ObjectStore
+from edgerelay.runtime.ports import LogSink
+from edgerelay.runtime.purges import Purge, Purges
+
+__all__ = ["SETTLE_US", "PurgeError", "Purger"]
+
+SETTLE_US: Final = 1_200_000_000
+"""Microseconds after which nobody holds bytes any more that he read before: an invocation of the platform ends within
+15 minutes, and a group is stored within seconds."""
+
+LOG_BATCHES: Final = 200
+"""Heads of batches of the hot log that are looked at in one step: 60 ms."""
+
+STEP_OBJECTS: Final = 20
+"""Objects that are looked at in one step. Of each the index is read, and of most nothing else."""
+
+HELD_BYTES: Final = 16_000_000
+"""Of an object that is rewritten, which is held in memory until it is put."""
+
+REST_US: Final = 1_000_000
+"""Microseconds between two steps, and between a step that failed and the next try."""
+
+PURGED: Final = "purged"
+"""The entry of the audit that says that it is done."""
+
+
+class PurgeError(InvariantError):
+    """An object is too large to be rewritten."""
+
+
+class Purger:
+    """One relay's. `run` is to be called whenever a step may be due."""
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        codecs: Codecs,
+        purges: Purges,
+        audit: Audit,
+        log: Callable[[], HotLog],
+        sink: LogSink,
+        clock: Callable[[], int],
+    ) -> None:
+        """`log` gives the hot log as it is now: a storage that fails replaces it."""
+        self._objects = objects
+        self._codecs = codecs
+        self._purges = purges
+        self._audit = audit
+        self._log = log
+        self._sink = sink
+        self._clock = clock
+        self._is_running = False
+        self._next_us = 0
+        self._waiting = self._purges.next() is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `run` would do something."""
+        is_resting = 0 < self._next_us - self._clock() <= SETTLE_US
+        return self._waiting and not (self._is_running or is_resting)
+
+    def order(self, did: str) -> None:
+        """Purge what there is of an account, which has no further events from now on."""
+        now_us, log = self._clock(), self._log()
+        self._purges.save(Purge(did, 0, log.last_seq, "", now_us, now_us))
+        self._waiting, self._next_us = True, 0
+
+    def cancel(self, did: str) -> None:
+        """Purge nothing more of an account; what is gone is gone."""
+        self._purges.remove(did)
+
+    async def run(self, pause: Callable[[], Awaitable[None]]) -> None:
+        """Do one step.
+
+        Args:
+            pause: awaited between two objects.
+        """
+        if not self.is_due:
+            return
+        self._is_running = True
+        try:
+            purge, now_us = self._purges.next(), self._clock()
+            self._waiting = purge is not None
+            self._next_us = max(now_us + REST_US, purge.begun_us if purge else 0)
+            if purge is not None and purge.begun_us <= now_us:
+                await self._step(purge, pause)
+        except EdgeRelayError as error:
+            self._sink.write("error", "purge_failed", {"problem": str(error)})
+        finally:
+            self._is_running = False
+
+    async def _step(self, purge: Purge, pause: Callable[[], Awaitable[None]]) -> None:
+        if purge.log_seq < purge.end_seq:
+            self._purges.save(self._purge_log(purge))
+            return
+        names = await self._objects.names("", purge.after, STEP_OBJECTS)
+        for name in own_names(names):
+            if await self._purge_object(name, purge.did):
+                purge = purge._replace(changed_us=self._clock(), objects=purge.objects + 1)
+                self._save_unless_cancelled(purge)
+            await pause()
+        if names:
+            self._save_unless_cancelled(purge._replace(after=names[-1]))
+        else:
+            self._end_pass(purge)
+
+    def _save_unless_cancelled(self, purge: Purge) -> None:
+        now = self._purges.find(purge.did)
+        if now is not None and now.end_seq == purge.end_seq:
+            self._purges.save(purge)
+
+    def _end_pass(self, purge: Purge) -> None:
+        """Nothing is left, or the whole bucket is looked at once more."""
+        settled_us = purge.changed_us + SETTLE_US
+        if purge.begun_us >= settled_us:
+            self._purges.remove(purge.did)
+            self._audit.add(self._clock(), PURGED, purge.did, f"{purge.objects} objects were rewritten")
+        else:
+            self._save_unless_cancelled(purge._replace(after="", begun_us=settled_us))
+
+    def _purge_log(self, purge: Purge) -> Purge:
+        log = self._log()
+        heads = list(islice(log.heads_after(purge.log_seq), LOG_BATCHES))
+        for head in heads:
+            batch = log.read(head.first_seq) if purge.did in head.dids else None
+            purged = None if batch is None else purge_batch(batch, purge.did)
+            if purged is not None:
+                log.replace(purged)
+        is_done = len(heads) < LOG_BATCHES or heads[-1].last_seq >= purge.end_seq
+        return purge._replace(log_seq=purge.end_seq if is_done else heads[-1].last_seq)
+
+    async def _purge_object(self, name: ObjectName, did: str) -> bool:
+        """Rewrite an object if it holds something; tells whether it did."""
+        try:
+            index = await read_index(self._objects, name.key)
+            purged = await self._purged_blocks(name, index, did)
+            if not purged:
+                return False
+            if index.blocks[-1].range.end > HELD_BYTES:
+                raise PurgeError(f"{name.key} has {index.blocks[-1].range.end} bytes; {HELD_BYTES} can be rewritten")
+            writer = ContainerWriter(index.stream, index.generation + 1)
+            parts = []
+            for block in index.blocks:
+                kept = purged.get(block.offset) or await read_block(self._objects, name.key, block)
+                parts.append(writer.add(kept))
+            parts.append(writer.finish())
+        except ObjectMissingError:
+            return False  # taken away since it was listed, and what took its place is met later
+        await self._objects.put(name._replace(generation=index.generation + 1).key, b"".join(parts))
+        await self._objects.delete([name.key])
+        return True
+
+    async def _purged_blocks(self, name: ObjectName, index: ContainerIndex, did: str) -> dict[int, SealedBlock]:
+        """The blocks that hold something, rewritten, by their places."""
+        did_hash = hash_did(did)
+        purged: dict[int, SealedBlock] = {}
+        if not _may_hold(index.did_filter, did_hash):
+            return purged
+        for block in index.blocks:
+            if _may_hold(block.facts.contents.did_filter, did_hash):
+                packed = await read_block(self._objects, name.key, block)
+                rewritten = purge_block(packed, index.stream, did, self._codecs)
+                if rewritten is not None:
+                    purged[block.offset] = rewritten
+        return purged
+
+
+def _may_hold(did_filter: DidFilter | None, did_hash: bytes) -> bool:
+    return did_filter is None or did_filter.may_contain(did_hash)

@@ -1,0 +1,235 @@
+"""The purger: in the end no object and no row has the bytes, whatever fails or is killed, and readers find the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.container_index import Stream
+from edgerelay.archive.firehose_block import open_batch
+from edgerelay.archive.object_names import Folder, ObjectName
+from edgerelay.runtime import purger as module
+from edgerelay.runtime.audit import Audit
+from edgerelay.runtime.container_objects import read_block, read_index
+from edgerelay.runtime.purger import REST_US, SETTLE_US, Purger
+from edgerelay.runtime.purges import Purges
+from tests.coroutines import finished, no_pause
+from tests.histories import NOON_US, Past
+
+DID = "did:plc:3"
+CODEC = ZlibCodec()
+
+
+class Stand:
+    """A past with seven accounts, and a purger that can be killed."""
+
+    def __init__(self) -> None:
+        self.past = Past(stop_bytes=400)
+        self.audit = Audit(self.past.sql)
+        self.open()
+
+    def open(self) -> None:
+        """The object starts."""
+        self.past.open()
+        past = self.past
+        purges = Purges(past.sql)
+        self.purger = Purger(
+            past.objects, {CODEC.id: CODEC}, purges, self.audit, lambda: past.log, past.lines, past.clock
+        )
+
+    def step(self) -> None:
+        self.past.clock.now_us += REST_US
+        finished(self.purger.run(no_pause))
+
+    def run(self) -> None:
+        """Until nothing is left to be done."""
+        for _ in range(500):
+            if self.purger.is_due:
+                self.step()
+            elif self.audit.page():
+                return
+            else:
+                self.past.clock.now_us += SETTLE_US
+        raise AssertionError("it never ends")
+
+    def close(self) -> None:
+        self.past.close()
+
+    @property
+    def purged(self) -> list[tuple[int, bytes]]:
+        """What is to be left: the account's events have no bytes."""
+        return [(seq, b"" if seq % 7 == 3 else frame) for seq, frame in self.past.events]
+
+    def kept(self) -> list[tuple[int, bytes]]:
+        """What readers find."""
+        replay, found, cursor = self.past.replay(), list[tuple[int, bytes]](), 1
+        while True:
+            history = finished(replay.find(cursor))
+            assert history.missing_up_to < cursor
+            if history.batch is None:
+                return found
+            found += [(seq, frame) for seq, frame in history.batch.split() if seq >= cursor]
+            cursor = history.batch.head.last_seq + 1
+
+    def holders(self) -> list[str]:
+        """Objects and batches that have something of the account."""
+        found = []
+        for key in self.past.objects.objects:
+            index = finished(read_index(self.past.objects, key))
+            for block in index.blocks:
+                batch = open_batch(finished(read_block(self.past.objects, key, block)), {CODEC.id: CODEC})
+                if DID in batch.head.dids:
+                    found.append(key)
+        return found + [str(head.first_seq) for head in self.past.log.heads_after(0) if DID in head.dids]
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    made = Stand()
+    yield made
+    made.close()
+
+
+def test_nothing_is_due_before_an_order(stand: Stand) -> None:
+    stand.past.write(*[1] * 20)
+    assert not stand.purger.is_due
+    stand.step()
+    assert stand.kept() == stand.past.events
+
+
+def test_log_and_archive_are_purged_and_the_audit_says_so(stand: Stand) -> None:
+    past = stand.past
+    for _ in range(4):
+        past.write(*[1] * 15)
+    past.archive()
+    past.write(*[1] * 5)
+    groups = [ObjectName.parse(key) for key in sorted(past.objects.objects)]
+    assert stand.holders()
+    stand.purger.order(DID)
+    stand.run()
+    assert stand.holders() == []
+    assert stand.kept() == stand.purged
+    assert [ObjectName.parse(key) for key in sorted(past.objects.objects)] == [
+        name._replace(generation=1) for name in groups
+    ]
+    (entry,) = stand.audit.page()
+    assert (entry.action, entry.did, entry.reason) == ("purged", DID, "4 objects were rewritten")
+    assert not stand.purger.is_due
+
+
+def test_objects_without_the_account_are_not_touched(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    before = dict(stand.past.objects.objects)
+    stand.purger.order("did:plc:nobody")
+    stand.run()
+    assert stand.past.objects.objects == before
+    assert stand.audit.page()[0].reason == "0 objects were rewritten"
+
+
+def test_what_somebody_copied_meanwhile_is_found_by_the_last_pass(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    ((key, data),) = stand.past.objects.objects.items()
+    stand.purger.order(DID)
+    while list(stand.past.objects.objects) == [key]:
+        stand.step()
+    copied = key.replace(Folder.GROUPS, Folder.FIREHOSE)
+    stand.past.objects.objects[copied] = data
+    assert stand.holders()
+    stand.run()
+    assert stand.holders() == []
+
+
+def test_a_purge_ends_when_it_is_restored_and_the_next_one_does_not_wait_for_another(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    stand.purger.order("did:plc:1")
+    for _ in range(4):
+        stand.step()
+    assert not stand.purger.is_due, "it rests until the last pass"
+    stand.purger.order(DID)
+    assert stand.purger.is_due
+    for _ in range(4):
+        stand.step()
+    assert stand.holders() == []
+    stand.purger.cancel(DID)
+    stand.run()
+    assert [entry.did for entry in stand.audit.page()] == ["did:plc:1"]
+
+
+def test_what_cannot_be_rewritten_is_said_and_tried_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    stand.purger.order(DID)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "HELD_BYTES", 1)
+        for _ in range(3):
+            stand.step()
+    assert stand.past.lines.named("purge_failed")
+    assert stand.holders()
+    stand.run()
+    assert stand.holders() == []
+
+
+def test_the_stream_and_the_positions_stay(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    (key,) = stand.past.objects.objects
+    before = finished(read_index(stand.past.objects, key))
+    stand.purger.order(DID)
+    stand.run()
+    (key,) = stand.past.objects.objects
+    after = finished(read_index(stand.past.objects, key))
+    assert (after.stream, after.generation) == (Stream.FIREHOSE, 1)
+    assert (after.prev_seq, after.first_seq, after.last_seq) == (before.prev_seq, before.first_seq, before.last_seq)
+    assert after.prev_seq == 0
+    assert after.first_seq == NOON_US + 1
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(["step", "step", "wait", "open", "refused", "lost", "down"]),
+        st.integers(0, 6),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS, st.integers(1, 5))
+def test_whatever_happens_in_the_end_nobody_has_it(steps: list[str | int], batches: int) -> None:
+    stand = Stand()
+    past = stand.past
+    for _ in range(batches):
+        past.write(*[1] * 9)
+        past.archive()
+    stand.purger.order(DID)
+    for step in steps:
+        match step:
+            case int():
+                with past.sql.crash_after(step):
+                    stand.step()
+                stand.open()
+            case "step":
+                stand.step()
+            case "wait":
+                past.clock.now_us += SETTLE_US
+            case "open":
+                stand.open()
+            case "down":
+                past.objects.problem = "down"
+                stand.step()
+                past.objects.problem = ""
+            case str(fault):
+                past.objects.faults.append(fault)
+    past.objects.faults.clear()
+    if not stand.audit.page():
+        stand.run()
+    assert stand.holders() == []
+    assert stand.kept() == stand.purged
+    assert [entry.did for entry in stand.audit.page()] == [DID]
+    stand.close()
