@@ -6,7 +6,9 @@ be read is a problem with a name and an end: it is reported, and the others go o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -17,13 +19,27 @@ from edgerelay.archive.object_names import Folder, ObjectName, ObjectNameError
 from edgerelay.runtime.container_objects import open_container, read_index
 from edgerelay.runtime.objects import ObjectMissingError, ObjectReader
 
-__all__ = ["SUFFIX", "ArchivedObject", "Catalogue", "OpenedObject", "Problem", "newest", "problem_of", "stream_of"]
+__all__ = [
+    "OPENED_AHEAD",
+    "SUFFIX",
+    "ArchivedObject",
+    "Catalogue",
+    "OpenedObject",
+    "Problem",
+    "newest",
+    "problem_of",
+    "stream_of",
+]
 
 SUFFIX: Final = ".ers"
 """What the names of all containers end with; whatever else is in a bucket is no concern of ours."""
 
 READ_BYTES: Final = 1_000_000
 """Packed blocks that are read in one call, if they follow each other and all may be wanted."""
+
+
+OPENED_AHEAD: Final = 4
+"""Objects that are opened while another is read: an index has some 0.5 MB, and 4 MB at most."""
 
 
 class Problem(NamedTuple):
@@ -115,6 +131,20 @@ class Catalogue:
             self.report(problem_of(archived.key, error))
             return None
         return OpenedObject(self._objects, archived, index, size_bytes)
+
+    async def open_all(self, objects: Iterable[ArchivedObject]) -> AsyncGenerator[OpenedObject | None, None]:
+        """Open objects one after the other, with the next ones on their way: a bucket far away takes its time."""
+        ahead: deque[asyncio.Task[OpenedObject | None]] = deque()
+        try:
+            for archived in objects:
+                ahead.append(asyncio.create_task(self.open(archived)))
+                if len(ahead) > OPENED_AHEAD:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
 
     async def _identify(self, key: str) -> ArchivedObject | None:
         try:

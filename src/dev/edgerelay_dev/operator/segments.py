@@ -100,11 +100,10 @@ async def _list(options: argparse.Namespace, objects: ObjectReader, report: Call
     inside = [each for each in everything if selection.overlaps(each.name.first_seq, each.name.last_seq)]
     listed = events = size_bytes = 0
     with progress(len(inside), "objects", prints=True) as done:
-        for archived in inside:
-            opened = await catalogue.open(archived)
+        async for opened in catalogue.open_all(inside):
             done()
             if opened is not None and selection.may_match(opened.index):
-                print(_object_line(opened, is_current=archived.key in current))
+                print(_object_line(opened, is_current=opened.key in current))
                 listed, size_bytes = listed + 1, size_bytes + opened.size_bytes
                 events += _event_count(opened.index)
     print(f"{listed:,} of {len(everything):,} objects, {size_bytes:,} bytes, {events:,} events", file=sys.stderr)

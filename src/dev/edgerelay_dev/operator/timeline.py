@@ -115,14 +115,15 @@ async def blocks_in_order(
 ) -> AsyncIterator[LocatedBlock]:
     """The blocks of objects that are in order, in the order of their first numbers. Calls `opened` for each object."""
     waiting: list[tuple[int, int, int, LocatedBlock]] = []
+    sources = catalogue.open_all(objects)
     for serial, archived in enumerate(objects):
         while waiting and waiting[0][0] < archived.name.first_seq:
             yield heappop(waiting)[-1]
-        source = await catalogue.open(archived)
+        source = await anext(sources)
         opened()
-        for number, block in enumerate(source.index.blocks if source else ()):
-            assert source is not None
-            heappush(waiting, (block.facts.contents.first_seq, serial, number, LocatedBlock(source, number)))
+        if source is not None:
+            for number, block in enumerate(source.index.blocks):
+                heappush(waiting, (block.facts.contents.first_seq, serial, number, LocatedBlock(source, number)))
     while waiting:
         yield heappop(waiting)[-1]
 

@@ -15,6 +15,7 @@ from edgerelay.archive.block import BlockError, Codecs, Contents, SealedBlock, u
 from edgerelay.archive.container import MAX_HEADER_BYTES, read_header
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.container_index import ContainerIndex, Stream
+from edgerelay.archive.cutting import hour_of
 from edgerelay.archive.did_filter import hash_did
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.object_names import ObjectName, ObjectNameError
@@ -87,6 +88,8 @@ def index_problems(name: ObjectName, index: ContainerIndex, beginning: bytes) ->
     """What an index says that its object's name, header or own blocks do not."""
     if (name.first_seq, name.last_seq, name.generation) != (index.first_seq, index.last_seq, index.generation):
         yield f"it holds {index.first_seq} to {index.last_seq}, generation {index.generation}"
+    if hour_of(index.first_seq) != hour_of(index.last_seq):
+        yield "it reaches into another hour, where nobody looks for it"
     if stream_of(name) is not index.stream:
         yield f"it holds {index.stream}"
     try:

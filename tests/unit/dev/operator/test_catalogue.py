@@ -6,7 +6,7 @@ import pytest
 
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.runtime.objects import MAX_LISTED
-from edgerelay_dev.operator.catalogue import ArchivedObject, Problem, newest
+from edgerelay_dev.operator.catalogue import OPENED_AHEAD, ArchivedObject, Problem, newest
 from tests.archives import Archive, block_of, history
 from tests.coroutines import finished
 from tests.packing import GOLDEN, HOUR_US
@@ -73,6 +73,22 @@ def test_an_object_that_was_taken_away_is_named() -> None:
     archive.objects.objects.clear()
     assert finished(archive.catalogue.open(object_)) is None
     assert archive.problems == [Problem(object_.key, "it was taken away while it was read")]
+
+
+def test_a_few_objects_are_opened_ahead_and_the_others_are_not() -> None:
+    archive = Archive()
+    archive.put_history(history(60), block_events=5, object_blocks=1)
+
+    async def take(count: int) -> list[int]:
+        opening = archive.catalogue.open_all(await archive.catalogue.list())
+        found = [await anext(opening) for _ in range(count)]
+        await opening.aclose()
+        return [each.index.first_seq for each in found if each is not None]
+
+    names = [each.name for each in listed(archive)]
+    assert finished(take(2)) == [name.first_seq for name in names[:2]]
+    assert archive.objects.reads <= 2 + OPENED_AHEAD
+    assert finished(take(12)) == [name.first_seq for name in names]
 
 
 def test_newest_is_the_highest_generation_of_the_same_range_in_the_same_folder() -> None:

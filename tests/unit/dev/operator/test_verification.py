@@ -103,6 +103,12 @@ class TestIndex:
     def test_names(self, name: ObjectName, problem: str) -> None:
         assert list(index_problems(name, self.INDEX, self.DATA)) == [problem]
 
+    def test_hours(self) -> None:
+        data = container_of([block_of([EVENTS[0], an_event(2 * HOUR_US, DIDS[0])], HOUR_US)])
+        index = open_container(data)
+        name = ObjectName(Folder.GROUPS, index.first_seq, index.last_seq)
+        assert list(index_problems(name, index, data)) == ["it reaches into another hour, where nobody looks for it"]
+
     def test_headers(self) -> None:
         other = container_of(self.BLOCKS, generation=1)
         assert list(index_problems(self.NAME, self.INDEX, other)) == ["its header and its footer differ"]
