@@ -68,6 +68,11 @@ class TestHolders:
         assert "block 2 of 2" in lines[0]
         assert "block 2 of 3" in lines[1]
 
+    def test_each_of_objects_that_overlap(self, archive: Archive, tmp_path: Path, capsys: Printed) -> None:
+        archive.put(block_of(EVENTS[36:48], EVENTS[35].seq), folder=Folder.FIREHOSE)
+        assert len(self.held(archive, tmp_path, EVENTS[37].seq, capsys)) == 3
+        assert len(self.held(archive, tmp_path, EVENTS[35].seq, capsys)) == 2
+
     def test_the_block_is_where_it_says(self, archive: Archive, tmp_path: Path, capsys: Printed) -> None:
         [line] = self.held(archive, tmp_path, EVENTS[59].seq, capsys)
         size, offset = int(line.split(": ")[1].split()[0]), int(line.split("offset ")[1].split(",")[0])

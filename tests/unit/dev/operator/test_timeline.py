@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from edgerelay.archive.object_names import Folder
 from edgerelay_dev.operator.catalogue import Problem
 from edgerelay_dev.operator.selection import Selection
-from edgerelay_dev.operator.timeline import ArchivedEvent
+from edgerelay_dev.operator.timeline import ArchivedEvent, Timeline
 from tests.archives import COLLECTIONS, DIDS, Archive, an_event, block_of, history
-from tests.packing import HOUR_US
+from tests.coroutines import finished
+from tests.packing import CODECS, HOUR_US
 
 EVENTS = history(60)
 
@@ -90,12 +91,24 @@ class TestReading:
     def test_what_is_in_two_objects_is_read_from_the_segment(self) -> None:
         archive = Archive()
         [group] = archive.put_history(EVENTS, block_events=20, object_blocks=3)
-        blocks = [block_of(EVENTS[20:40], EVENTS[19].seq)]
-        archive.put(*blocks, folder=Folder.FIREHOSE)
+        archive.put(block_of(EVENTS[20:40], EVENTS[19].seq), folder=Folder.FIREHOSE)
+        damaged = archive.objects.objects[group].replace(EVENTS[30].frame, bytes(len(EVENTS[30].frame)))
+        archive.objects.objects[group] = damaged
         events, counts = archive.read()
-        assert events == EVENTS
+        assert (events, archive.problems) == (EVENTS, [])
         assert (counts.read, counts.repeated) == (3, 1)
-        assert group in archive.objects.objects
+
+    def test_no_more_is_opened_than_it_takes(self) -> None:
+        archive, opened = Archive(), list[int]()
+        archive.put_history(EVENTS, block_events=5, object_blocks=1)
+        timeline = Timeline(archive.catalogue, Selection(), CODECS)
+
+        async def first() -> ArchivedEvent:
+            inside = timeline.inside(await archive.catalogue.list())
+            return await anext(aiter(timeline.events(inside, lambda: opened.append(1))))
+
+        assert finished(first()) == EVENTS[0]
+        assert len(opened) == 2
 
 
 class TestGenerations:
@@ -104,7 +117,8 @@ class TestGenerations:
         archive.put(block_of(EVENTS[:9], HOUR_US))
         kept = [EVENTS[0], *EVENTS[3:9]]
         archive.put(block_of(kept, HOUR_US, generation=1), generation=1)
-        assert archive.read()[0] == kept
+        events, counts = archive.read()
+        assert (events, counts.objects, counts.repeated) == (kept, 1, 0)
 
     def test_a_newer_block_is_heard_wherever_it_lies(self) -> None:
         archive = Archive()
