@@ -84,4 +84,4 @@ $(NPM_STAMP): package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf .venv .offline .fuzz node_modules python_modules tests/peers/node_modules
+	rm -rf .venv .offline .fuzz node_modules python_modules tests/peers/node_modules examples/javascript/node_modules

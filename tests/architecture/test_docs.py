@@ -25,14 +25,18 @@ from tests.architecture.test_names import PLACES_OF_ONE_MACHINE
 
 DOCS = ROOT / "docs"
 PAGES = sorted(
-    [ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / ".github").glob("*.md"), *(ROOT / "bench").glob("*.md")]
+    [
+        ROOT / "README.md",
+        *DOCS.rglob("*.md"),
+        *(page for folder in (".github", "bench", "examples") for page in (ROOT / folder).glob("*.md")),
+    ]
 )
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(#[^)\s]*)?\)")
 TEST = re.compile(r"`(tests/[\w/]+\.py)((?:::\w+)*)`")
-MODULE_PATH = re.compile(r"`((?:src|tests|bench|docs)/[\w./-]+)`")
+MODULE_PATH = re.compile(r"`((?:src|tests|bench|docs|examples)/[\w./-]+)`")
 DECISION_NAME = re.compile(r"\d{4}-[a-z0-9-]+\.md")
 # A row of a table whose first cell is one name in code.
 ROW = re.compile(r"^\| `([^`]+)` \| (.+) \|$", re.MULTILINE)
