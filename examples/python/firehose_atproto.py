@@ -32,7 +32,8 @@ def main(url: str, since: str | None = None) -> None:
             operations = [f"{operation.action} {operation.path}" for operation in message.ops] if is_commit else []
             print(last, frame.type.removeprefix("#"), message.repo if is_commit else message.did, *operations)
 
-    client.start(receive)
+    while True:
+        client.start(receive)  # returns when the relay closes the connection, and begins again where it was
 
 
 main(*sys.argv[1:])
