@@ -6,15 +6,13 @@ entrypoint other than the default one has no address.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
-import js
 from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
 from edgerelay.atproto.lookup import PATIENCE_S
-from edgerelay.cloudflare.plain_object import plain_object
-from edgerelay.cloudflare.requests import read_header
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.runtime import resolver
 from edgerelay.runtime.fetcher import (
@@ -28,6 +26,9 @@ from edgerelay.runtime.fetcher import (
 from edgerelay.runtime.resolver_wire import decode_questions, encode_answers
 
 __all__ = ["PlatformFetcher", "Resolver"]
+
+MODULE: Final = "edgerelay/cloudflare/web.mjs"
+"""By its path below the folder of `main`."""
 
 _TIMEOUT: Final = "TimeoutError"
 _PROBLEM_CHARS: Final = 200
@@ -49,35 +50,23 @@ class Resolver(WorkerEntrypoint):
 
 
 class PlatformFetcher:
-    """`Fetcher` on the platform."""
+    """`Fetcher` on the platform, behind `web.mjs`."""
 
     async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
         """GET a URL."""
-        options = {
-            "headers": {"user-agent": USER_AGENT, "accept": ACCEPT},
-            "redirect": "manual",
-            # A key that was rotated a second ago must be seen; how long answers are kept is decided elsewhere.
-            "cache": "no-store",
-            "signal": js.AbortSignal.timeout(timeout_s * 1_000),
-        }
         try:
-            answer = await js.fetch(url, plain_object(options))
-            body = await _read(answer.body) if answer.body else b""
+            answer = await _web().get(url, USER_AGENT, ACCEPT, timeout_s * 1_000, MAX_BODY_BYTES)
         except (JsException, OSError) as error:
             is_timeout = getattr(error, "name", "") == _TIMEOUT
             raise FetchError("timeout" if is_timeout else f"network: {error}"[:_PROBLEM_CHARS]) from None
-        retry_after_s = parse_retry_after(read_header(answer, "retry-after"), read_header(answer, "date"))
-        return Fetched(int(answer.status), body, retry_after_s)
+        retry_after_s = parse_retry_after(answer.retryAfter, answer.date)
+        return Fetched(int(answer.status), answer.body.to_bytes(), retry_after_s)
 
 
-async def _read(stream: Any) -> bytes:
-    """Read as much as anybody wants, and let go of the rest."""
-    reader = stream.getReader()
-    body = b""
-    while len(body) < MAX_BODY_BYTES:
-        chunk = await reader.read()
-        if chunk.done:
-            return body
-        body += chunk.value.to_bytes()
-    await reader.cancel()
-    return body[:MAX_BODY_BYTES]
+@cache
+def _web() -> Any:
+    """The module, imported when it is first asked for: that is possible only while an event is handled."""
+    # Exists only in the runtime.
+    from workers import import_from_javascript
+
+    return import_from_javascript(MODULE)
