@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from edgerelay.atproto.cid import CBOR_PREFIX, CID_BYTES, Cid, cid_for_cbor
@@ -99,6 +98,9 @@ _BYTES_HEADS: Final = tuple(_head(_BYTES, length) for length in range(MAX_KEY_BY
 _UINT_HEADS: Final = tuple(_head(_UINT, length) for length in range(MAX_KEY_BYTES + 1))
 _UINTS: Final = {head: length for length, head in enumerate(_UINT_HEADS)}
 
+_COUNT_BYTES: Final = {b"\x98": 2, b"\x99": 3}
+"""How long the head of an array is, by its initial byte, where it is not one byte."""
+
 _LINK_HEAD: Final = b"\xd8\x2a\x58\x25\x00"
 _NULL: Final = b"\xf6"
 _NODE_HEAD: Final = b"\xa2ae"
@@ -118,8 +120,6 @@ _ENTRY: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 """The encoding of an entry {k, p, t, v}. All it cannot say is that the suffix has the length given."""
-
-_whole_entry: Final = itemgetter(0)
 
 _BITS_PER_BYTE: Final = 8
 _HASH_BITS: Final = 256
@@ -143,15 +143,14 @@ def _digest_depth(digest: bytes) -> int:
 
 def parse_node(block: bytes) -> MstNode:
     """Read a node, checking all that can be seen in it alone."""
-    entries = _ENTRY.findall(block)
-    head = _NODE_HEAD + _head(_ARRAY, len(entries))
-    if len(entries) > MAX_NODE_ENTRIES or not block.startswith(head):
-        raise _malformed(f"is not a list of at most {MAX_NODE_ENTRIES} entries")
     left, left_start = _parse_left(block)
+    end = len(_NODE_HEAD) + _COUNT_BYTES.get(block[len(_NODE_HEAD) : len(_NODE_HEAD) + 1], 1)
+    entries = _ENTRY.findall(block, end, left_start)
+    if len(entries) > MAX_NODE_ENTRIES or not block.startswith(_NODE_HEAD + _head(_ARRAY, len(entries))):
+        raise _malformed(f"is not a list of at most {MAX_NODE_ENTRIES} entries")
     keys: list[bytes] = []
     values: list[Cid] = []
     links: list[Cid | None] = [left]
-    end = len(head)
     link_ends = [len(block)]
     key = b""
     for entry, size, suffix, prefix, link, value in entries:
@@ -165,11 +164,10 @@ def parse_node(block: bytes) -> MstNode:
         links.append(link or None)
         end += len(entry)
         link_ends.append(end - _VALUE_BYTES)
-    # The entries found are all there is between the head and the left link. Their length alone does not say so: what
-    # the last one takes of the left link could make up for something foreign before it.
-    if b"".join(map(_whole_entry, entries)) != block[len(head) : left_start]:
+    # They lie between the head and the left link, none over another: as long as all of that, they are all of it.
+    if end != left_start:
         raise _malformed("is not in its one encoding")
-    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), _common_depth(keys))
+    return MstNode(block, tuple(keys), tuple(values), tuple(links), tuple(link_ends), _common_depth(block, keys))
 
 
 def _parse_left(block: bytes) -> tuple[Cid | None, int]:
@@ -182,10 +180,11 @@ def _parse_left(block: bytes) -> tuple[Cid | None, int]:
     raise _malformed("does not end with its left link")
 
 
-def _common_depth(keys: Sequence[bytes]) -> int | None:
+def _common_depth(block: bytes, keys: Sequence[bytes]) -> int | None:
     if not keys:
         return None
-    if max(map(len, keys)) > MAX_KEY_BYTES:
+    # All bytes of a key stand in the block, so that a short one holds no long key.
+    if len(block) > MAX_KEY_BYTES and max(map(len, keys)) > MAX_KEY_BYTES:
         raise _malformed(f"has a key longer than {MAX_KEY_BYTES} bytes")
     digests = [sha256(key).digest() for key in keys]
     depth = _digest_depth(max(digests))
