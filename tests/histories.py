@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
+from edgerelay.archive.block import unseal
+from edgerelay.archive.catalog import ArchiveFigures
 from edgerelay.archive.codec import ZlibCodec
-from edgerelay.archive.cutting import HOUR_US, CutPolicy
+from edgerelay.archive.cutting import HOUR_US, CutPolicy, hour_of
+from edgerelay.archive.firehose_block import open_batch
+from edgerelay.archive.jetstream import Line, LineKind, RenderError, Rendering
+from edgerelay.archive.object_names import Folder
 from edgerelay.relay.sealing import RETRY_CAP_US
 from edgerelay.relay.shard import History
 from edgerelay.runtime.archive_reader import READ_BYTES, ArchiveReader
+from edgerelay.runtime.archiver import Archiver, Message
 from edgerelay.runtime.archivist import Archivist
+from edgerelay.runtime.compaction import GRACE_US, SETTLE_US, Compaction
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
-from edgerelay.runtime.memory import ManualClock, MemoryLog, MemoryObjects
+from edgerelay.runtime.hour_index import HourIndex
+from edgerelay.runtime.line_writer import LineWriter
+from edgerelay.runtime.memory import ManualClock, MemoryIndex, MemoryLog, MemoryObjects, MemoryQueue
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.registry import Registry
 from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sqlite
-from tests.coroutines import finished
-from tests.crashing import CrashingSql
+from tests.coroutines import finished, no_pause
+from tests.crashing import CrashError, CrashingSql
 
-__all__ = ["NOON_US", "SEAL_US", "Past", "WaveringObjects", "batch_of"]
+__all__ = ["NOON_US", "SEAL_US", "Past", "Reader", "WaveringObjects", "batch_of", "line_of", "render_line"]
 
 NOON_US = 500_000 * HOUR_US
 SEAL_US = 60_000_000
+KEPT_US = 63 * 24 * HOUR_US
 
 
 def batch_of(prev_seq: int, seqs: Sequence[int], *positions: PositionFields, frame_bytes: int = 40) -> Batch:
@@ -36,15 +48,91 @@ def batch_of(prev_seq: int, seqs: Sequence[int], *positions: PositionFields, fra
     return builder.build(positions, b"")
 
 
+def line_of(frame: bytes) -> bytes:
+    """The line of such a frame; some have none."""
+    seq = int.from_bytes(frame[:8], "big")
+    return b"" if seq % 5 == 0 else b'{"time_us":%d}' % seq
+
+
+def render_line(frame: bytes) -> Rendering:
+    """What `render` does with real frames."""
+    seq, line = int.from_bytes(frame[:8], "big"), line_of(frame)
+    did, collection = f"did:plc:{seq % 7}", f"app.test.kind{seq % 3}"
+    return Rendering((Line(seq, LineKind.COMMIT, did, collection, line),) if line else ())
+
+
+class Reader:
+    """Reads on from a cursor as a subscriber's shard does."""
+
+    def __init__(self, replay: Replay[Batch], cursor: int) -> None:
+        self.replay = replay
+        self.first = self.cursor = cursor
+        self.seen: list[tuple[int, bytes]] = []
+        self.holes: list[tuple[int, int]] = []
+
+    def step(self) -> None:
+        """Read once."""
+        batch, missing_up_to = finished(self.replay.find(self.cursor))
+        if missing_up_to >= self.cursor:
+            self.holes.append((self.cursor, missing_up_to))
+            self.cursor = missing_up_to + 1
+        if batch is not None:
+            self.seen += [(seq, frame) for seq, frame in batch.split() if seq >= self.cursor]
+            self.cursor = batch.head.last_seq + 1
+
+    def read_all(self) -> Reader:
+        """Read until nothing more comes; the last step may be about a hole."""
+        for _ in range(1_000):
+            before = (self.cursor, len(self.seen))
+            self.step()
+            if (self.cursor, len(self.seen)) == before:
+                return self
+        raise AssertionError("it never ends")
+
+
 class WaveringObjects(MemoryObjects):
-    """A bucket whose next puts fail: before anything is stored, or with the answer lost behind it."""
+    """A bucket whose next puts fail: before anything is stored, or with the answer lost behind it.
+
+    Whoever changes something may also be killed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[str] = []
         """What becomes of the next puts: `refused`, `lost` or, once there are no more, nothing."""
 
+        self.changes_left: int | None = None
+        """After so many changes whoever makes the next one is killed before it."""
+
+    @contextmanager
+    def kill_after(self, changes: int) -> Iterator[None]:
+        """Let so many changes pass within the block, if it gets that far."""
+        self.changes_left = changes
+        try:
+            yield
+        except CrashError:
+            pass
+        finally:
+            self.changes_left = None
+
+    async def replace(self, name: str, data: bytes) -> None:
+        self._change()
+        await super().replace(name, data)
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Not all at once."""
+        for name in names:
+            self._change()
+            await super().delete([name])
+
+    def _change(self) -> None:
+        if self.changes_left is not None:
+            if self.changes_left == 0:
+                raise CrashError
+            self.changes_left -= 1
+
     async def put(self, name: str, data: bytes) -> bool:
+        self._change()
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "refused":
             raise ObjectStoreError(fault)
@@ -52,6 +140,14 @@ class WaveringObjects(MemoryObjects):
         if fault == "lost":
             raise ObjectStoreError(fault)
         return is_new
+
+
+class Upkeep(NamedTuple):
+    """What keeps the archive."""
+
+    archiver: Archiver
+    compaction: Compaction
+    hours: HourIndex
 
 
 class Past:
@@ -62,10 +158,15 @@ class Past:
         self.sql = CrashingSql(self._sqlite)
         migrate(self.sql)
         self.objects = WaveringObjects()
+        self.queue = MemoryQueue()
+        self.index = MemoryIndex()
         self.lines = MemoryLog()
         self.clock = ManualClock(NOON_US)
         self.events: list[tuple[int, bytes]] = []
         """Everything that ever was written: number and frame."""
+
+        self.damaged_frames: set[bytes] = set()
+        """Frames that cannot be rendered."""
 
         self._log_policy = LogPolicy(stop_bytes, 0)
         self._cut_policy = CutPolicy(block_bytes, group_bytes)
@@ -77,6 +178,7 @@ class Past:
         self.log = HotLog(self.sql, self._log_policy, registry.archive_mark().archived_seq)
         self.archivist = Archivist(
             self.objects,
+            self.queue,
             ZlibCodec(),
             registry,
             lambda: self.log,
@@ -119,7 +221,58 @@ class Past:
     def reader(self, read_bytes: int = READ_BYTES) -> ArchiveReader[Batch]:
         """A reader of the archive that has read nothing yet."""
         codec = ZlibCodec()
-        return ArchiveReader(self.objects, {codec.id: codec}, lambda block: block, read_bytes)
+        return ArchiveReader(self.objects, lambda block: open_batch(block, {codec.id: codec}), read_bytes=read_bytes)
+
+    def line_reader(self) -> ArchiveReader[tuple[int, bytes]]:
+        """A reader of the lines, which gives the last number of each block and its bytes."""
+        codec = ZlibCodec()
+        folder = Folder.JETSTREAM
+        return ArchiveReader(
+            self.objects,
+            lambda block: (block.facts.contents.last_seq, unseal(block, {codec.id: codec})),
+            folder,
+            folder,
+        )
+
+    def read_lines(self) -> bytes:
+        """All lines of the archive."""
+        reader, cursor, lines = self.line_reader(), 1, b""
+        while (found := finished(reader.find(cursor))) is not None:
+            cursor, lines = found[0] + 1, lines + found[1]
+        return lines
+
+    def upkeep(self, segment_bytes: int = 1_000, clock: Callable[[], int] | None = None) -> Upkeep:
+        """What an invocation of the Worker does for the archive."""
+        clock = clock or self.clock
+        lines = LineWriter(self.objects, ZlibCodec(), no_pause, self._render)
+        hours = HourIndex(self.objects, self.index, self.lines, clock, KEPT_US)
+        return Upkeep(
+            Archiver(self.objects, lines, self.lines, clock),
+            Compaction(self.objects, hours, lines, self.lines, clock, segment_bytes),
+            hours,
+        )
+
+    def _render(self, frame: bytes) -> Rendering:
+        if frame in self.damaged_frames:
+            raise RenderError("a damaged frame")
+        return render_line(frame)
+
+    def deliver(self, number: int, attempts: int = 1) -> bool:
+        """Hand the archiver a message that was sent, for the first time or again; tells whether it is done with."""
+        return finished(self.upkeep().archiver.take(Message(str(number), self.queue.messages[number], attempts)))
+
+    def compact(self, segment_bytes: int = 1_000) -> ArchiveFigures:
+        """One run of the compaction."""
+        return finished(self.upkeep(segment_bytes).compaction.run())
+
+    def compact_all(self) -> ArchiveFigures:
+        """Archive everything, wait until it may be joined, and until what was joined may go."""
+        self.archive_all()
+        self.clock.now_us = (hour_of(max(self.clock.now_us, self.log.last_seq)) + 1) * HOUR_US + SETTLE_US
+        for _ in range(3):  # joined, found complete, taken away
+            self.compact()
+            self.clock.now_us += GRACE_US
+        return self.compact()
 
     def replay(self) -> Replay[Batch]:
         """A replay that has read nothing yet."""

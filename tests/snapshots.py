@@ -68,6 +68,16 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
             "bytes": 3_000_000,
             "failures": 1,
             "last_problem": "",
+            "segments": {
+                "hours": 3,
+                "oldest_seq": oldest_seq,
+                "newest_seq": last_seq,
+                "firehose_objects": 4,
+                "firehose_bytes": 900_000,
+                "jetstream_objects": 5,
+                "jetstream_bytes": 300_000,
+                "quarantined": 1,
+            },
         },
         "storage": {
             "rows_written": 110,

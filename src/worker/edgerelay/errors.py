@@ -1,6 +1,7 @@
 """The two families of errors: theirs and ours.
 
     EdgeRelayError
+    ├── ObjectIndexError              the index of the archive does not answer: a cache, which is made anew
     ├── ObjectStoreError              the bucket of the archive does not answer: tried again, and nothing is lost
     │   └── ObjectMissingError        it has no object of that name
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
@@ -13,6 +14,7 @@
     │       ├── MessageError          a field of a message
     │       ├── RecordError           a record that has no JSON form
     │       └── TreeError             a Merkle search tree, or the operations on it
+    ├── QueueError                    the queue of groups did not take a message, which is a hint
     ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account
@@ -34,6 +36,7 @@
         ├── RenderError               a kept frame that cannot be read
         ├── ResolverWireError         a message between RelayState and the resolver
         ├── SchemaError               the stored state cannot be used by this code
+        ├── SourceError               an object of the archive that cannot be joined
         └── SqlError                  the database refused a statement
 
 A peer's fault never becomes an `InvariantError` and a broken invariant never becomes a drop.

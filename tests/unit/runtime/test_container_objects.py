@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from edgerelay.archive.codec import ZlibCodec
-from edgerelay.archive.container_errors import ContainerTruncated
+from edgerelay.archive.container_errors import ContainerCorrupt, ContainerTruncated
 from edgerelay.archive.firehose_block import open_batch
-from edgerelay.runtime.container_objects import open_container, read_block, read_index
+from edgerelay.archive.object_names import ObjectName
+from edgerelay.runtime.container_objects import open_container, open_named, read_block, read_blocks, read_index
 from edgerelay.runtime.objects import ObjectMissingError
 from tests.coroutines import finished
 from tests.histories import Past
@@ -42,3 +43,21 @@ def test_an_object_that_is_cut_short_or_gone_is_named(past: Past) -> None:
         finished(read_index(past.objects, key))
     with pytest.raises(ObjectMissingError):
         finished(read_index(past.objects, "groups/none"))
+
+
+def test_all_blocks_are_read_at_once(past: Past) -> None:
+    (key,) = past.objects.objects
+    index, _ = finished(open_named(past.objects, ObjectName.parse(key)))
+    reads = past.objects.reads
+    blocks = list(finished(read_blocks(past.objects, key, index)))
+    assert past.objects.reads == reads + 1
+    assert blocks == [finished(read_block(past.objects, key, each)) for each in index.blocks]
+
+
+def test_an_object_that_is_not_what_its_name_says_is_refused(past: Past) -> None:
+    (key,) = past.objects.objects
+    name = ObjectName.parse(key)
+    other = name._replace(last_seq=name.last_seq + 1)
+    past.objects.objects[other.key] = past.objects.objects[key]
+    with pytest.raises(ContainerCorrupt, match="holds"):
+        finished(open_named(past.objects, other))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
 from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto.frames import MAX_FRAME_BYTES
 from edgerelay.atproto.identity import Identity
 from edgerelay.atproto.lookup import LookupFailure
@@ -40,6 +41,7 @@ from edgerelay.runtime.memory import (
     MemoryDirectory,
     MemoryLog,
     MemoryObjects,
+    MemoryQueue,
     MemoryShards,
     MemorySignatures,
     MemoryUpstream,
@@ -156,6 +158,7 @@ class World:
             signatures=self.signatures,
             identities=self.directory,
             objects=self.objects,
+            queue=MemoryQueue(),
             codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
@@ -712,6 +715,7 @@ class StrictWorld:
             signatures=self.signatures,
             identities=self.directory,
             objects=MemoryObjects(),
+            queue=MemoryQueue(),
             codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
@@ -950,7 +954,7 @@ def archived_commits(world: World, count: int) -> list[tuple[int, bytes]]:
 def replayed(world: World) -> list[tuple[int, bytes]]:
     """What a reader gets that asks for everything, from the archive and the log."""
     codec = ZlibCodec()
-    archive = ArchiveReader(world.objects, {codec.id: codec}, lambda block: block)
+    archive = ArchiveReader(world.objects, lambda block: open_batch(block, {codec.id: codec}))
 
     async def read(cursor: int) -> History[Batch]:
         return History(*world.node.read(cursor))

@@ -43,7 +43,7 @@ from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.reject import TOLERABLE, RejectReason
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, LookupsDue
 from edgerelay.runtime.interpreter import Ports
-from edgerelay.runtime.memory import MemoryObjects
+from edgerelay.runtime.memory import MemoryObjects, MemoryQueue
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.ports import Verifier
 from edgerelay.runtime.schema import SCHEMA_VERSION
@@ -126,6 +126,7 @@ class Life:
             signatures=platform,
             identities=platform,
             objects=self.objects,
+            queue=MemoryQueue(),
             codec=ZlibCodec(),
             timer=platform,
             lookup_timer=platform,

@@ -12,6 +12,7 @@ __all__ = [
     "ArchiveState",
     "HotLogState",
     "IdentityState",
+    "SegmentsState",
     "ShardState",
     "Snapshot",
     "StorageState",
@@ -85,6 +86,20 @@ class HotLogState(TypedDict):
     ring_bytes: int
 
 
+class SegmentsState(TypedDict):
+    """The hours that the compaction has joined, as it told RelayState; all 0 until it has."""
+
+    hours: int
+    oldest_seq: int
+    newest_seq: int
+    firehose_objects: int
+    firehose_bytes: int
+    jetstream_objects: int
+    jetstream_bytes: int
+    quarantined: int
+    """Groups that could not be rendered or joined."""
+
+
 class ArchiveState(TypedDict):
     """The archive's writer."""
 
@@ -103,6 +118,8 @@ class ArchiveState(TypedDict):
     failures: int
     last_problem: str
     """Why the last group could not be stored; empty if it could."""
+
+    segments: SegmentsState
 
 
 class StorageState(TypedDict):

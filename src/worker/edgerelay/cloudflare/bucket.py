@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import js
@@ -32,6 +32,27 @@ class Bucket:
         """Store an object unless there is one of this name."""
         options = plain_object({"onlyIf": {"etagDoesNotMatch": "*"}})
         return _is_there(await _settled(name, self._binding.put(name, to_js(data), options)))
+
+    async def stream(self, name: str, size_bytes: int, parts: AsyncIterator[bytes]) -> bool:
+        """The same for an object that is too large to be held."""
+        pipe = js.FixedLengthStream.new(size_bytes)
+        options = plain_object({"onlyIf": {"etagDoesNotMatch": "*"}})
+        putting = asyncio.ensure_future(self._binding.put(name, pipe.readable, options))
+        writer = pipe.writable.getWriter()
+        writing = asyncio.ensure_future(_write(name, writer, parts))
+        # The bucket may answer before it has everything: it refuses, or has such an object.
+        await asyncio.wait((putting, writing), return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():
+            writing.cancel()
+        elif writing.exception() is not None:
+            writer.abort("given up").catch(js.Function.new())
+            putting.cancel()
+            await writing
+        return _is_there(await _settled(name, putting))
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Store an object, whether there is one of this name or not."""
+        await _settled(name, self._binding.put(name, to_js(data)))
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
         """A part of an object."""
@@ -63,6 +84,13 @@ class Bucket:
 def _is_there(answer: Any) -> bool:
     """The platform's null is no None of Python, and in Python an object of size 0 would be false."""
     return bool(js.Boolean(answer))
+
+
+async def _write(name: str, writer: Any, parts: AsyncIterator[bytes]) -> None:
+    """Each part when there is room for it."""
+    async for part in parts:
+        await _settled(name, writer.write(to_js(part)))
+    await _settled(name, writer.close())
 
 
 async def _settled(name: str, promise: Any) -> Any:

@@ -18,12 +18,14 @@ from workers import DurableObject
 
 from edgerelay.api.order import Action, Order
 from edgerelay.api.query import Subject
+from edgerelay.archive.catalog import ArchiveFigures
 from edgerelay.archive.hiding import encode_changes
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
+from edgerelay.cloudflare.group_queue import PlatformQueue
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.resolutions import ResolverClient
@@ -96,6 +98,7 @@ class RelayState(DurableObject):
             signatures=Signatures(make_checker(), tasks, self._deliver),
             identities=Identities(self._resolver, tasks, self._deliver),
             objects=self._objects,
+            queue=PlatformQueue(env.GROUPS._binding),
             codec=BrotliCodec(),
             timer=PlatformTimer(lambda: self._deliver(TimePassed()), self._clock),
             lookup_timer=PlatformTimer(lambda: self._deliver(LookupsDue()), self._clock),
@@ -199,9 +202,11 @@ class RelayState(DurableObject):
             self._deliver(TimePassed())
             self._node.forget_hidden()
 
-    async def poke(self) -> None:
-        """Be alive."""
+    async def poke(self, figures: str) -> None:
+        """Be alive, and publish what the archive holds, if that is told."""
         if not self._refusal:
+            if figures:
+                self._snapshots.figures = ArchiveFigures.decode(figures)
             self._deliver(TimePassed())
 
     async def snapshot(self) -> str:

@@ -22,6 +22,7 @@ from edgerelay.api.message import Request, error_response
 from edgerelay.api.router import finish
 from edgerelay.api.subscribe import Subscription, parse_subscription
 from edgerelay.archive.batch import HEAD_VERSION, Batch, BatchHead, decode_head
+from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
@@ -97,7 +98,7 @@ class SubscriberShard(DurableObject):
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._shard: Shard[Buffered] = Shard(policy, self._unsent)
         codec = BrotliCodec()
-        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), {codec.id: codec}, _load)
+        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), lambda block: _load(open_batch(block, {codec.id: codec})))
         self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
         self._hidden = HiddenAccounts()
         self._hidden_reader = HiddenReader(self._hidden, self._ask_hidden)

@@ -19,15 +19,12 @@ from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.snapshot import Snapshot
 from edgerelay.api.subscribe import PATH as SUBSCRIBE
 from edgerelay.api.subscribe import Subscription, parse_subscription
-from edgerelay.cloudflare.bucket import Bucket
-from edgerelay.cloudflare.clock import make_clock
+from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.errors import InvariantError, SettingsError
-from edgerelay.runtime.objects import ObjectStoreError
-from edgerelay.runtime.sweep import sweep
 
 __all__ = ["Default"]
 
@@ -36,8 +33,6 @@ SNAPSHOT_MS: Final = 1_000
 
 SHARD: Final = "live-0"
 """The shard of all subscribers, until there is more than one."""
-
-_DAY_US: Final = 86_400_000_000
 
 _cached: list[tuple[float, Snapshot]] = []
 
@@ -63,22 +58,21 @@ class Default(WorkerEntrypoint):
         return to_response(finish(asked, answer or await self._answer(asked)))
 
     async def scheduled(self, *_: Any) -> None:
-        """Every minute: wake RelayState, should its alarm be lost, and sweep the archive."""
-        settings = read_settings(self.env)
+        """Every minute: wake RelayState, should its alarm be lost, and keep the archive."""
+        await self._poke("")
+        figures = await ArchiveKeeper(self.env, read_settings(self.env)).keep()
+        if figures is not None:
+            await self._poke(figures.encode())
+
+    async def _poke(self, figures: str) -> None:
         try:
-            await self._relay().poke()
+            await self._relay().poke(figures)
         except (JsException, OSError) as error:
             JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500]})
-        try:
-            await sweep(Bucket(self.env.ARCHIVE._binding), make_clock(settings)(), settings.retention_days * _DAY_US)
-        except ObjectStoreError as error:
-            JsonLog("worker", "error").write("error", "sweep_failed", {"problem": str(error)})
 
     async def queue(self, batch: Any, *_: Any) -> None:
-        """There are no segments yet, so nobody has sent these messages: they come again, as wrangler.toml says."""
-        for message in batch.messages:
-            JsonLog("worker", "error").write("error", "unexpected_message", {"queue": str(batch.queue)})
-            message.retry()
+        """Groups that RelayState has stored, or what was given up of them."""
+        await ArchiveKeeper(self.env, read_settings(self.env)).consume(batch)
 
     def _relay(self) -> Any:
         return self.env.RELAY_STATE._binding.getByName(RELAY_NAME)
@@ -158,9 +152,12 @@ class Default(WorkerEntrypoint):
         return _cached[0][1]
 
     async def _rehearse(self, asked: Request) -> Response:
-        arguments = asked.parameters("argument") or [""]
+        action, arguments = asked.path.removeprefix("/rehearsal/"), asked.parameters("argument") or [""]
         try:
-            answer = await self._relay().rehearse(asked.path.removeprefix("/rehearsal/"), arguments[0])
+            if action in REHEARSED:
+                answer = await ArchiveKeeper(self.env, read_settings(self.env)).rehearse(action, arguments[0])
+            else:
+                answer = await self._relay().rehearse(action, arguments[0])
         except JsException as error:  # the object ended, which may be what was asked for
             answer = str(error)[:200]
         return Response(200, str(answer).encode())

@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from edgerelay.archive.announcement import encode_announcement
 from edgerelay.archive.codec import Codec
 from edgerelay.archive.cutting import CutPolicy, cut_blocks
 from edgerelay.archive.group import GroupWriter
+from edgerelay.archive.object_names import ObjectName
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.sealing import Sealing, SealPolicy
 from edgerelay.runtime.exports import Exports
+from edgerelay.runtime.group_queue import GroupQueue, QueueError
 from edgerelay.runtime.hot_log import HotLog
 from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import LogSink
@@ -42,6 +45,7 @@ class Archivist:
     def __init__(
         self,
         objects: ObjectStore,
+        queue: GroupQueue,
         codec: Codec,
         registry: Registry,
         log: Callable[[], HotLog],
@@ -53,6 +57,7 @@ class Archivist:
         """`log` gives the hot log as it is now: a storage that fails replaces it."""
         self._objects = objects
         self._exports = Exports(objects)
+        self._queue = queue
         self._codec = codec
         self._registry = registry
         self._log = log
@@ -109,6 +114,14 @@ class Archivist:
         self.groups += 1
         self.bytes += len(data)
         self.last_problem = ""
+        await self._announce(name)
+
+    async def _announce(self, group: ObjectName) -> None:
+        """Tell the archiver. Should that fail, the group is found in the bucket, later."""
+        try:
+            await self._queue.send(encode_announcement(group))
+        except QueueError as error:
+            self._sink.write("warning", "announcement_failed", {"group": group.key, "problem": str(error)})
 
     def _failed(self, error: EdgeRelayError) -> None:
         self._sealing.failed(self._clock())

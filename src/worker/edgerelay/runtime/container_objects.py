@@ -5,12 +5,16 @@ What the bytes mean is `archive.container`'s; what was read lately is kept by wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgerelay.archive.block import SealedBlock
 from edgerelay.archive.container import TAIL_BYTES, ContainerOpening
+from edgerelay.archive.container_errors import ContainerCorrupt
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock
+from edgerelay.archive.object_names import ObjectName
 from edgerelay.runtime.objects import ObjectReader
 
-__all__ = ["open_container", "read_block", "read_index"]
+__all__ = ["open_container", "open_named", "read_block", "read_blocks", "read_index"]
 
 
 async def open_container(objects: ObjectReader, key: str) -> tuple[ContainerIndex, int]:
@@ -33,6 +37,19 @@ async def read_index(objects: ObjectReader, key: str) -> ContainerIndex:
     return (await open_container(objects, key))[0]
 
 
+async def open_named(objects: ObjectReader, name: ObjectName) -> tuple[ContainerIndex, int]:
+    """The same, of an object that must hold what its name says.
+
+    Raises:
+        ObjectStoreError: the bucket does not answer, or has no such object.
+        ContainerError: one of its kinds says why there is no index, or that it is another one.
+    """
+    index, size_bytes = await open_container(objects, name.key)
+    if (index.first_seq, index.last_seq) != (name.first_seq, name.last_seq):
+        raise ContainerCorrupt(f"{name.key} holds {index.first_seq} to {index.last_seq}")
+    return index, size_bytes
+
+
 async def read_block(objects: ObjectReader, key: str, block: PlacedBlock) -> SealedBlock:
     """One block, packed as it is; whether it is damaged is seen when it is opened.
 
@@ -40,3 +57,14 @@ async def read_block(objects: ObjectReader, key: str, block: PlacedBlock) -> Sea
         ObjectStoreError: the bucket does not answer, or has no such object.
     """
     return SealedBlock(block.facts, await objects.read(key, *block.range))
+
+
+async def read_blocks(objects: ObjectReader, key: str, index: ContainerIndex) -> Iterator[SealedBlock]:
+    """All blocks of a group, or of another object of a few megabytes: it is read at once.
+
+    Raises:
+        ObjectStoreError: the bucket does not answer, or has no such object.
+    """
+    start = index.blocks[0].offset
+    data = await objects.read(key, start, index.blocks[-1].range.end - start)
+    return (SealedBlock(block.facts, data[block.offset - start : block.range.end - start]) for block in index.blocks)

@@ -31,6 +31,7 @@ from edgerelay.relay.commands import (
 )
 from edgerelay.relay.events import Event, EventsVerified
 from edgerelay.relay.identities import IdentityStore
+from edgerelay.runtime.group_queue import GroupQueue
 from edgerelay.runtime.hidden_table import HiddenTable
 from edgerelay.runtime.hot_log import HotLog
 from edgerelay.runtime.objects import ObjectStore
@@ -51,8 +52,11 @@ class Ports:
     objects: ObjectStore
     """Where the archive lies."""
 
+    queue: GroupQueue
+    """Who waits for groups."""
+
     codec: Codec
-    """What packs it."""
+    """What packs them."""
 
     timer: Timer
     """Fires `TimePassed`."""

@@ -7,7 +7,8 @@ is gone, and what is sent into one is lost without a word. Nothing happens by it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
 from edgerelay.archive.batch import Batch
 from edgerelay.atproto.lookup import PATIENCE_S
@@ -28,6 +29,8 @@ from edgerelay.relay.events import (
 from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
 from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
+from edgerelay.runtime.group_queue import QueueError
+from edgerelay.runtime.object_index import IndexPage, ObjectIndexError
 from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
 
 __all__ = [
@@ -35,8 +38,10 @@ __all__ = [
     "ManualTimer",
     "MemoryDirectory",
     "MemoryFetcher",
+    "MemoryIndex",
     "MemoryLog",
     "MemoryObjects",
+    "MemoryQueue",
     "MemoryShards",
     "MemorySignatures",
     "MemoryUpstream",
@@ -261,6 +266,16 @@ class MemoryObjects:
         self.objects.setdefault(name, data)
         return is_new
 
+    async def stream(self, name: str, size_bytes: int, parts: AsyncIterator[bytes]) -> bool:
+        data = b"".join([part async for part in parts])
+        if len(data) != size_bytes:
+            raise ObjectStoreError(f"{name}: {len(data)} bytes instead of {size_bytes}")
+        return await self.put(name, data)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        self._check()
+        self.objects[name] = data
+
     async def read(self, name: str, offset: int, length: int) -> bytes:
         return self._get(name)[offset : offset + length]
 
@@ -287,6 +302,49 @@ class MemoryObjects:
     def _check(self) -> None:
         if self.problem:
             raise ObjectStoreError(self.problem)
+
+
+class MemoryQueue:
+    """`GroupQueue` whose messages the caller delivers."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.problem = ""
+        """Why nothing can be sent; empty if it can."""
+
+    async def send(self, text: str) -> None:
+        if self.problem:
+            raise QueueError(self.problem)
+        self.messages.append(text)
+
+
+class MemoryIndex:
+    """`ObjectIndex` in a dictionary."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[Mapping[str, Any], int]] = {}
+        """The facts of each row, and when it expires."""
+
+        self.problem = ""
+        """Why no call succeeds; empty if they do."""
+
+    async def put(self, key: str, facts: Mapping[str, Any], expires_s: int) -> None:
+        self._check()
+        self.entries[key] = (facts, expires_s)
+
+    async def delete(self, key: str) -> None:
+        self._check()
+        self.entries.pop(key, None)
+
+    async def rows(self, prefix: str, cursor: str = "") -> IndexPage:
+        self._check()
+        keys = sorted(key for key in self.entries if key.startswith(prefix) and key > cursor)
+        page = {key: self.entries[key][0] for key in keys[:MAX_LISTED]}
+        return IndexPage(page, keys[MAX_LISTED - 1] if len(keys) > MAX_LISTED else "")
+
+    def _check(self) -> None:
+        if self.problem:
+            raise ObjectIndexError(self.problem)
 
 
 class MemoryLog:

@@ -70,6 +70,7 @@ class Node:
         self._start(connection=0, problem="")
         self.archivist = Archivist(
             ports.objects,
+            ports.queue,
             ports.codec,
             Registry(sql),
             lambda: self.log,

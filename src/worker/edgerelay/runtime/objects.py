@@ -1,11 +1,12 @@
 """The object port: what EdgeRelay asks of the bucket that holds the archive.
 
-Objects are written once and never changed. Every call may fail, and whoever calls tries again later.
+Objects are written once and never changed, but for the few that say what there is. Every call may fail, and whoever
+calls tries again later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 from edgerelay.errors import EdgeRelayError
@@ -59,6 +60,15 @@ class ObjectStore(ObjectReader, Protocol):
     async def put(self, name: str, data: bytes) -> bool:
         """Store an object unless there is one of this name; tells whether there was none. Durable when it returns."""
 
+    async def stream(self, name: str, size_bytes: int, parts: AsyncIterator[bytes]) -> bool:
+        """The same for an object that is too large to be held: `parts` have `size_bytes` together.
+
+        If `parts` raises, nothing is stored, and that is raised.
+        """
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Store an object, whether there is one of this name or not. Durable when it returns."""
+
     async def delete(self, names: Sequence[str]) -> None:
         """Take away the objects of these names, at most `MAX_LISTED`; those that are not there are no error."""
 
@@ -73,6 +83,14 @@ class LostObjects:
     async def put(self, name: str, data: bytes) -> bool:
         self._check()
         return await self._objects.put(name, data)
+
+    async def stream(self, name: str, size_bytes: int, parts: AsyncIterator[bytes]) -> bool:
+        self._check()
+        return await self._objects.stream(name, size_bytes, parts)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        self._check()
+        await self._objects.replace(name, data)
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
         self._check()

@@ -8,12 +8,14 @@ from edgerelay.api.snapshot import (
     ArchiveState,
     HotLogState,
     IdentityState,
+    SegmentsState,
     ShardState,
     Snapshot,
     StorageState,
     UpstreamReport,
 )
 from edgerelay.archive.batch import HEAD_VERSION
+from edgerelay.archive.catalog import NO_FIGURES
 from edgerelay.config import Settings
 from edgerelay.runtime.node import Node
 from edgerelay.runtime.schema import SCHEMA_VERSION
@@ -36,6 +38,8 @@ class SnapshotTaker:
         self._started_us = now_us
         self._rows_at = (now_us, sql.rows_written)
         self._rows_per_s = 0.0
+        self.figures = NO_FIGURES
+        """What the archive holds, as far as this was told."""
 
     def take(self, now_us: int, flush_ms: list[float]) -> Snapshot:
         """The state now."""
@@ -132,6 +136,20 @@ class SnapshotTaker:
             bytes=archivist.bytes,
             failures=archivist.failures,
             last_problem=archivist.last_problem,
+            segments=self._segments(),
+        )
+
+    def _segments(self) -> SegmentsState:
+        figures = self.figures
+        return SegmentsState(
+            hours=figures.hours,
+            oldest_seq=figures.oldest_seq,
+            newest_seq=figures.newest_seq,
+            firehose_objects=figures.firehose_objects,
+            firehose_bytes=figures.firehose_bytes,
+            jetstream_objects=figures.jetstream_objects,
+            jetstream_bytes=figures.jetstream_bytes,
+            quarantined=figures.quarantined,
         )
 
     def _storage(self, now_us: int) -> StorageState:

@@ -1,0 +1,110 @@
+"""The archive over hours: groups become segments of both streams, and readers see the same before, meanwhile and after.
+
+Hours pass by a shift of the relay's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from edgerelay_dev.network import SimulatedNetwork
+from edgerelay_dev.network.background import NetworkThread
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Subscriber, wait_until
+
+SETTINGS = {
+    "RING_BYTES": "1000000",
+    "LOG_STOP_BYTES": "1000000",
+    "LOG_MIN_MINUTES": "0",
+    "SEAL_S": "1",
+    "CHECKPOINT_S": "5",
+    "ALARM_S": "5",
+    "RETENTION_DAYS": "1",
+}
+EVENTS = 1_500
+RATE = 300
+LIMIT_S = 120.0
+
+# Seconds by which the clock is shifted: an hour and more behind the events, and when what was joined may go.
+CLOSED_S, SPARED_S = 4_000, 5_000
+
+
+def at(seconds: int) -> dict[str, str]:
+    """No host is read any more: its clock would be another."""
+    return {"REHEARSAL_CLOCK_S": str(seconds), "UPSTREAM": ""}
+
+
+def asked(relay: Relay, action: str, argument: str = "") -> Any:
+    return json.loads(relay.rehearse(action, argument))
+
+
+def keys(relay: Relay, folder: str) -> list[str]:
+    found: list[str] = asked(relay, "objects", f"{folder}/")
+    return found
+
+
+def let_a_minute_pass(relay: Relay) -> None:
+    """The platform's cron."""
+    with urlopen(f"{relay.url}/cdn-cgi/handler/scheduled", timeout=LIMIT_S) as answer:
+        assert answer.status == 200
+
+
+def read_all(relay: Relay, count: int) -> list[tuple[int, bytes]]:
+    with Subscriber(relay.ws_url, 10**15) as reader:
+        reader.wait_for(count, LIMIT_S)
+        assert not reader.errors
+        return [(event.seq, event.raw) for event in reader.events]
+
+
+@pytest.mark.timeout(600)
+def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="hours", accounts=20)))
+        relay = stack.enter_context(Relay(tmp_path, {**upstream_settings(background), **SETTINGS}))
+        relay.wait_live()
+        with Subscriber(relay.ws_url, 10**15) as live:
+            background.call(lambda network: network.start_traffic(RATE))
+            wait_until(lambda: len(background.network.hosts[0].frames) >= EVENTS, LIMIT_S, "events")
+            background.wait_for(background.network.stop_traffic())
+            count = len(background.network.hosts[0].frames)
+            live.wait_for(count, LIMIT_S)
+            seen = [(event.seq, event.raw) for event in live.events]
+        wait_until(lambda: relay.state()["archive"]["waiting_bytes"] == 0, LIMIT_S, "everything is archived")
+        groups = keys(relay, "groups")
+        assert len(groups) > 2
+        wait_until(lambda: len(keys(relay, "jetstream")) == len(groups), LIMIT_S, "lines of every group")
+        asked(relay, "send", '{"version":7}')
+        wait_until(lambda: bool(keys(relay, "dead")), LIMIT_S, "what nobody understands is kept")
+
+        relay.stop()
+        relay.vars |= at(CLOSED_S)
+        relay.start()
+        relay.crash()
+        let_a_minute_pass(relay)
+        assert len(keys(relay, "firehose")) < len(groups)
+        assert keys(relay, "groups") == groups
+        segments = relay.state()["archive"]["segments"]
+        assert segments["newest_seq"] == seen[-1][0]
+        assert read_all(relay, count) == seen
+
+        relay.stop()
+        relay.vars |= at(SPARED_S)
+        relay.start()
+        with Subscriber(relay.ws_url, seen[0][0]) as slow:
+            slow.wait_for(1, LIMIT_S)
+            let_a_minute_pass(relay)
+            relay.crash()
+            slow.wait_for(count, LIMIT_S)
+        assert keys(relay, "groups") == []
+        assert read_all(relay, count) == seen
+        kept = keys(relay, "firehose") + keys(relay, "jetstream")
+        assert sorted(asked(relay, "rows")) == sorted(kept)
+        assert asked(relay, "reindex", "0") == 0
+        assert sorted(asked(relay, "rows")) == sorted(kept)
+        assert relay.log_tail().count('"level": "error"') == 0

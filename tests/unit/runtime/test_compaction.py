@@ -1,0 +1,229 @@
+"""The compaction: whatever happens between any two steps, readers miss nothing, and in the end all is in segments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgerelay.archive.cutting import HOUR_US, hour_of
+from edgerelay.archive.manifest import manifest_key
+from edgerelay.archive.object_names import Folder, ObjectName, own_names
+from edgerelay.runtime.compaction import GRACE_US, SETTLE_US
+from edgerelay.runtime.objects import ObjectStoreError
+from tests.coroutines import finished
+from tests.histories import NOON_US, Past, Reader, line_of
+
+
+@pytest.fixture
+def past() -> Iterator[Past]:
+    """Two hours: four groups, then one."""
+    created = Past()
+    for _ in range(12):
+        created.write(*[1] * 5)
+    created.write(HOUR_US)
+    created.archive_all()
+    yield created
+    created.close()
+
+
+def names(past: Past, folder: Folder) -> list[ObjectName]:
+    return [name for name in own_names(sorted(past.objects.objects)) if name.folder is folder]
+
+
+def ranges(past: Past, folder: Folder) -> list[tuple[int, int]]:
+    return [(name.first_seq - NOON_US, name.last_seq - NOON_US) for name in names(past, folder)]
+
+
+def all_lines(past: Past) -> bytes:
+    return b"".join([line + b"\n" for _, frame in past.events if (line := line_of(frame))])
+
+
+def close_hour(past: Past) -> None:
+    past.clock.now_us = NOON_US + 2 * HOUR_US + SETTLE_US
+
+
+class TestSteps:
+    def test_an_open_hour_is_left_alone(self, past: Past) -> None:
+        past.clock.now_us = NOON_US + HOUR_US + SETTLE_US - 1
+        past.compact()
+        assert ranges(past, Folder.FIREHOSE) == []
+
+    def test_groups_become_segments_of_a_bounded_size_and_lines_do_too(self, past: Past) -> None:
+        close_hour(past)
+        past.compact(segment_bytes=900)
+        assert ranges(past, Folder.FIREHOSE) == [(1, 30), (31, 60), (HOUR_US + 60, HOUR_US + 60)]
+        assert all(len(past.objects.objects[name.key]) < 4_000 for name in names(past, Folder.FIREHOSE))
+        assert (1, 60) in ranges(past, Folder.JETSTREAM)
+        assert past.read_lines() == all_lines(past)
+
+    def test_what_is_joined_stays_beside_the_segments_for_a_while(self, past: Past) -> None:
+        close_hour(past)
+        past.compact(segment_bytes=10**6)
+        past.clock.now_us += GRACE_US - 1
+        past.compact(segment_bytes=10**6)
+        assert len(names(past, Folder.GROUPS)) == 5
+        past.clock.now_us += 1
+        past.compact(segment_bytes=10**6)
+        assert names(past, Folder.GROUPS) == []
+        assert ranges(past, Folder.FIREHOSE) == [(1, 60), (HOUR_US + 60, HOUR_US + 60)]
+        assert ranges(past, Folder.JETSTREAM) == ranges(past, Folder.FIREHOSE)
+
+    def test_a_group_that_comes_late_is_joined_by_itself(self, past: Past) -> None:
+        past.compact_all()
+        past.write(1)
+        past.clock.now_us += HOUR_US
+        past.compact_all()
+        assert ranges(past, Folder.FIREHOSE)[-1] == (HOUR_US + 61, HOUR_US + 61)
+        assert names(past, Folder.GROUPS) == []
+
+    def test_nothing_is_taken_away_that_no_readable_segment_holds(self, past: Past) -> None:
+        close_hour(past)
+        past.compact(segment_bytes=10**6)
+        segment = names(past, Folder.FIREHOSE)[0]
+        past.objects.objects[segment.key] = past.objects.objects[segment.key][:-1]
+        past.clock.now_us += GRACE_US
+        past.compact(segment_bytes=10**6)
+        assert len(names(past, Folder.GROUPS)) == 4
+        past.write(1)
+        assert Reader(past.replay(), 1).read_all().seen == past.events
+
+    def test_a_run_ends_in_time_and_the_next_goes_on(self, past: Past) -> None:
+        close_hour(past)
+        seconds = count(past.clock.now_us, 4_000_000)
+        finished(past.upkeep(1, lambda: next(seconds)).compaction.run())
+        assert 0 < len(names(past, Folder.FIREHOSE)) < 4
+        past.compact_all()
+        assert names(past, Folder.GROUPS) == []
+
+
+class TestIndex:
+    def test_rows_manifest_and_figures_say_what_there_is(self, past: Past) -> None:
+        figures = past.compact_all()
+        kept = names(past, Folder.FIREHOSE) + names(past, Folder.JETSTREAM)
+        assert set(past.index.entries) == {name.key for name in kept}
+        for name in kept:
+            facts, expires_s = past.index.entries[name.key]
+            assert facts["bytes"] == len(past.objects.objects[name.key])
+            assert len(json.dumps(facts)) < 1_024
+            assert expires_s == ((name.hour + 1) * HOUR_US + 63 * 24 * HOUR_US) // 10**6
+        hour = hour_of(NOON_US)
+        listed = [
+            each["key"]
+            for number in (hour, hour + 1)
+            for each in json.loads(past.objects.objects[manifest_key(number)])["objects"]
+        ]
+        assert sorted(listed) == sorted(name.key for name in kept)
+        assert (figures.hours, figures.oldest_seq, figures.newest_seq) == (2, NOON_US + 1, NOON_US + HOUR_US + 60)
+        assert figures.firehose_objects + figures.jetstream_objects == len(kept)
+        assert figures.firehose_bytes == sum(
+            len(past.objects.objects[name.key]) for name in names(past, Folder.FIREHOSE)
+        )
+        assert past.compact() == figures
+
+    def test_an_index_that_is_down_holds_up_nothing_but_itself(self, past: Past) -> None:
+        past.index.problem = "down"
+        past.compact_all()
+        assert len(names(past, Folder.GROUPS)) == 5
+        assert len(names(past, Folder.FIREHOSE)) > 1
+        assert past.lines.named("compaction_failed")[0]["problem"] == "down"
+        past.index.problem = ""
+        past.compact_all()
+        assert names(past, Folder.GROUPS) == []
+        assert len(past.index.entries) > 2
+
+
+class TestDamage:
+    @pytest.mark.parametrize("damage", ["index", "block"])
+    def test_a_damaged_group_stays_where_it_is_and_is_said_once(self, past: Past, damage: str) -> None:
+        bad = names(past, Folder.GROUPS)[1]
+        data = bytearray(past.objects.objects[bad.key])
+        data[-1 if damage == "index" else 120] ^= 1
+        past.objects.objects[bad.key] = bytes(data)
+        figures = past.compact_all()
+        assert names(past, Folder.GROUPS) == [bad]
+        assert ranges(past, Folder.FIREHOSE)[:2] == [(1, 15), (31, 60)]
+        assert [line["object"] for line in past.lines.named("group_quarantined")] == [bad.key]
+        assert figures.quarantined == 1
+        assert past.index.entries[bad.key][0] == {"quarantined": True}
+        reads = past.objects.reads
+        past.compact()
+        assert past.objects.reads - reads <= 1, "nobody tries for ever"
+
+    def test_a_group_that_cannot_be_rendered_is_joined_all_the_same(self, past: Past) -> None:
+        past.damaged_frames.add(past.events[20][1])
+        figures = past.compact_all()
+        assert figures.quarantined == 1
+        assert names(past, Folder.GROUPS) == []
+        assert ranges(past, Folder.JETSTREAM)[:2] == [(1, 15), (31, 60)]
+        past.write(1)
+        assert Reader(past.replay(), 1).read_all().seen == past.events
+
+
+def chance() -> st.SearchStrategy[list[object]]:
+    gaps = st.lists(st.one_of(st.integers(1, 9), st.integers(1, HOUR_US // 2)), min_size=1, max_size=9)
+    return st.lists(
+        st.one_of(
+            gaps,
+            st.sampled_from(["archive all", "compact", "hour", "grace", "refused", "lost", "down", "index"]),
+            st.tuples(st.sampled_from(["kill", "deliver", "reader", "step"]), st.integers(0, 200)),
+        ),
+        max_size=40,
+    )
+
+
+@given(chance(), st.sampled_from([1, 1_000, 10**6]), st.sampled_from([1, 1_000]))
+def test_whatever_happens_readers_see_everything_and_in_the_end_all_is_joined(
+    steps: list[object], segment_bytes: int, stop_bytes: int
+) -> None:
+    past = Past(stop_bytes=stop_bytes)
+    replay = past.replay()
+    readers = [Reader(replay, 1)]
+    for step in steps:
+        match step:
+            case list():
+                past.write(*step)
+            case "archive all":
+                past.archive_all()
+            case "compact":
+                with suppress(ObjectStoreError):
+                    past.compact(segment_bytes)
+            case "hour" | "grace":
+                past.clock.now_us += HOUR_US + SETTLE_US if step == "hour" else GRACE_US
+            case "down":
+                past.objects.problem = "" if past.objects.problem else "down"
+            case "index":
+                past.index.problem = "" if past.index.problem else "down"
+            case "refused" | "lost":
+                past.objects.faults.append(step)
+            case ("kill", int(number)):
+                with suppress(ObjectStoreError), past.objects.kill_after(number % 20):
+                    past.compact(segment_bytes)
+            case ("deliver", int(number)) if past.queue.messages:
+                past.deliver(number % len(past.queue.messages))
+            case ("reader", int(number)):
+                near = past.events[number % len(past.events)][0] if past.events else NOON_US
+                readers.append(Reader(replay if number % 2 else past.replay(), near + number % 3 - 1))
+            case ("step", int(number)):
+                try:
+                    readers[number % len(readers)].step()
+                except ObjectStoreError:
+                    assert past.objects.problem
+    past.objects.problem = past.index.problem = ""
+    past.objects.faults.clear()
+    figures = past.compact_all()
+    for reader in readers:
+        reader.read_all()
+        assert not reader.holes
+        assert reader.seen == [event for event in past.events if event[0] >= reader.first]
+    assert past.read_lines() == all_lines(past)
+    assert names(past, Folder.GROUPS) == []
+    kept = names(past, Folder.FIREHOSE) + names(past, Folder.JETSTREAM)
+    assert set(past.index.entries) == {name.key for name in kept}
+    assert figures.firehose_objects + figures.jetstream_objects == len(kept)
+    past.close()
