@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from edgerelay.archive.dead_letter import DEAD_LETTERS
+from edgerelay.archive.manifest import MANIFESTS
 from edgerelay.archive.object_names import Folder
+from edgerelay.archive.quarantine import QUARANTINE
 
 __all__ = ["LifecycleBucket", "Rule", "rules_for", "set_rules", "wrangler_commands"]
 
@@ -65,8 +68,9 @@ class LifecycleBucket(Protocol):
 
 
 def rules_for(retention_days: int) -> list[Rule]:
-    """A rule for each folder of the archive."""
-    return [Rule(f"{folder}/", retention_days + SPARE_DAYS) for folder in Folder]
+    """A rule for each folder of the archive, and of what lies beside it by hours."""
+    folders = (*Folder, MANIFESTS, QUARANTINE, DEAD_LETTERS)
+    return [Rule(f"{folder}/", retention_days + SPARE_DAYS) for folder in folders]
 
 
 def wrangler_commands(bucket: str, rules: Sequence[Rule]) -> list[str]:
