@@ -6,10 +6,10 @@ Hours pass by a shift of the relay's clock.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -29,6 +29,7 @@ SETTINGS = {
 }
 EVENTS = 1_500
 RATE = 300
+KILLS = 5
 LIMIT_S = 120.0
 
 # Seconds by which the clock is shifted: an hour and more behind the events, and when what was joined may go.
@@ -49,10 +50,16 @@ def keys(relay: Relay, folder: str) -> list[str]:
     return found
 
 
-def let_a_minute_pass(relay: Relay) -> None:
-    """The platform's cron."""
-    with urlopen(f"{relay.url}/cdn-cgi/handler/scheduled", timeout=LIMIT_S) as answer:
-        assert answer.status == 200
+def keep_and_kill(relay: Relay, kills: int) -> None:
+    """Begin what is done every minute, and kill it, each time a little later; then let it come to its end."""
+    for number in range(kills):
+        with ThreadPoolExecutor(1) as background:
+            keeping = background.submit(relay.fire_cron)
+            with suppress(TimeoutError):
+                keeping.result(timeout=0.1 * (number + 1))
+            relay.crash()
+            keeping.exception()
+    relay.fire_cron()
 
 
 def read_all(relay: Relay, count: int) -> list[tuple[int, bytes]]:
@@ -85,8 +92,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> N
         relay.stop()
         relay.vars |= at(CLOSED_S)
         relay.start()
-        relay.crash()
-        let_a_minute_pass(relay)
+        keep_and_kill(relay, KILLS)
         assert len(keys(relay, "firehose")) < len(groups)
         assert keys(relay, "groups") == groups
         segments = relay.state()["archive"]["segments"]
@@ -98,8 +104,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> N
         relay.start()
         with Subscriber(relay.ws_url, seen[0][0]) as slow:
             slow.wait_for(1, LIMIT_S)
-            let_a_minute_pass(relay)
-            relay.crash()
+            keep_and_kill(relay, KILLS)
             slow.wait_for(count, LIMIT_S)
         assert keys(relay, "groups") == []
         assert read_all(relay, count) == seen

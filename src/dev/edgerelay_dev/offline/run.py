@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from typing import Any, NoReturn
 
 from edgerelay_dev.offline.bundle import BundleError
@@ -26,6 +27,8 @@ from edgerelay_dev.offline.workerd import RelayProcess, StartError
 __all__ = ["add_arguments", "environment_of", "report_line", "run"]
 
 INTERVAL_S = 1.0
+CRON_S = 60.0
+"""As often as wrangler.toml says."""
 DEFAULT_PORT = 8787
 DEFAULT_RATE = 20.0
 """Events a second of the simulated network: enough to see something happen."""
@@ -62,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"upstream {settings['UPSTREAM']}; starting the relay", flush=True)
             relay = running.enter_context(RelayProcess(options.state_dir, options.port, settings))
             _print_urls(relay, settings["UPSTREAM"])
+            Thread(target=_fire_forever, args=(relay,), daemon=True).start()
             _report_forever(relay)
     except (BundleError, IncompleteError, StartError) as error:
         print(f"edgerelay run: {error}", file=sys.stderr)
@@ -110,6 +114,16 @@ def _print_urls(relay: RelayProcess, upstream: str) -> None:
     ):
         print(f"  {what:<11} {url}")
     sys.stdout.flush()
+
+
+def _fire_forever(relay: RelayProcess) -> NoReturn:
+    """Do for the relay what the platform's cron does."""
+    while True:
+        time.sleep(CRON_S)
+        try:
+            relay.fire_cron()
+        except (OSError, HTTPException) as error:
+            print(f"{time.strftime('%H:%M:%S')}  the cron failed: {error}", flush=True)
 
 
 def _report_forever(relay: RelayProcess) -> NoReturn:

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,8 @@ STOP_TIMEOUT_S = 5.0
 """How long wrangler may take to stop by itself; it needs less than one second."""
 LOCK_TIMEOUT_S = 5.0
 """How long another relay may hold the state before a start gives up."""
+CRON_TIMEOUT_S = 120.0
+"""How long what happens every minute may take: it begins nothing more after 20 s."""
 POLL_S = 0.05
 PORTS = range(20_000, 32_000)
 PORT_ATTEMPTS = 100
@@ -169,6 +172,11 @@ class RelayProcess:
                 if time.monotonic() > deadline:
                     raise StartError(f"no answer from port {port} within {timeout_s} s:\n{self.log_tail()}")
                 time.sleep(POLL_S)
+
+    def fire_cron(self, timeout_s: float = CRON_TIMEOUT_S) -> None:
+        """Do what the platform does every minute, and wait until it is done. Raises `OSError` if it is not."""
+        with urllib.request.urlopen(f"{self.url}/cdn-cgi/handler/scheduled", timeout=timeout_s):
+            pass
 
     def stop(self) -> None:
         """End the relay the polite way (SIGTERM), then what is left of it."""
