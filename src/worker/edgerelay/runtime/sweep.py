@@ -24,7 +24,7 @@ GRACE_US: Final = 24 * HOUR_US
 
 SWEEP_OBJECTS: Final = 300
 """Objects that one sweep takes away at most. A folder is swept every six minutes, which is ten times in an hour; the
-whole network makes 1,200 groups in one, should nobody join them."""
+whole network makes 1,400 groups in one, should nobody join them."""
 
 _FOLDERS: Final = (*Folder, MANIFESTS, QUARANTINE, DEAD_LETTERS)
 _MINUTE_US: Final = 60_000_000
