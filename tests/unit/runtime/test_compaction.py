@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.manifest import manifest_key
 from edgerelay.archive.object_names import Folder, ObjectName, own_names
-from edgerelay.runtime.compaction import GRACE_US, SETTLE_US
+from edgerelay.runtime.compaction import GRACE_US, MINUTE_US, SETTLE_US
 from edgerelay.runtime.objects import ObjectStoreError
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past, Reader, line_of
@@ -136,6 +136,20 @@ class TestIndex:
         past.compact_all()
         assert names(past, Folder.GROUPS) == []
         assert len(past.index.entries) > 2
+
+    def test_an_hour_that_somebody_changed_is_published_again_within_the_history(self, past: Past) -> None:
+        past.compact_all()
+        segment = names(past, Folder.FIREHOSE)[0]
+        rewritten = segment._replace(generation=1)
+        past.objects.objects[rewritten.key] = past.objects.objects.pop(segment.key)
+        past.clock.now_us = (segment.hour + 2) * HOUR_US + SETTLE_US
+        for _ in range(63 * 24):
+            past.compact()
+            past.clock.now_us += MINUTE_US
+        assert rewritten.key in past.index.entries
+        assert segment.key not in past.index.entries
+        manifest = json.loads(past.objects.objects[manifest_key(segment.hour)])
+        assert rewritten.key in [each["key"] for each in manifest["objects"]]
 
 
 class TestDamage:

@@ -24,7 +24,7 @@ def three_hours() -> Past:
 
 def run(past: Past, after_hour: int = 0, clock: Callable[[], int] | None = None) -> int:
     hours = past.upkeep().hours
-    return finished(reindex(past.objects, hours, past.index, after_hour, clock or past.clock))
+    return finished(reindex(past.objects, hours, after_hour, clock or past.clock))
 
 
 def test_what_was_lost_is_there_again_and_what_points_nowhere_is_gone() -> None:

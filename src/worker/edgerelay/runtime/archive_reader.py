@@ -13,7 +13,7 @@ What is there and cannot be read is named with its end, so that a reader may go 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import takewhile
 from typing import Final, Generic, TypeVar
 
@@ -40,9 +40,13 @@ READ_BYTES: Final = 1_000_000
 """Packed blocks that are read in one call, if they follow each other: who has read one wants the next."""
 
 B = TypeVar("B")
+T = TypeVar("T")
 
 _BlockKey = tuple[int, int, int]
 """First and last number, and generation: the same block may lie in several objects, and another may begin with it."""
+
+_Look = Callable[[str, Sequence[PlacedBlock]], Awaitable[T]]
+"""Looks at some blocks, the rest of the object of this name."""
 
 
 class DamagedError(InvariantError):
@@ -89,24 +93,28 @@ class ArchiveReader(Generic[B]):
             DamagedError: the block is damaged, or the object that holds it.
         """
         async with self._lock:
-            for names_near in (self._names.segments_near, self._names.near):
-                try:
-                    found = await self._first(await names_near(cursor), cursor)
-                except (DamagedError, ObjectMissingError):
-                    continue
-                if found is not None and found[0] < cursor:
-                    return found[1]
-            self._names.forget()
-            found = await self._first(await self._names.near(cursor), cursor)
-            return None if found is None else found[1]
+            return await self._at(cursor, self._block)
 
-    async def _first(self, names: Sequence[ObjectName], cursor: int) -> tuple[int, B] | None:
-        """The first block that the best of these objects has, if it can be read, and the number before the block."""
+    async def _at(self, cursor: int, look: _Look[T]) -> T | None:
+        """What is seen of the blocks from a cursor on, in the first place where nothing seems to be missing."""
+        for names_near in (self._names.segments_near, self._names.near):
+            try:
+                found = await self._first(await names_near(cursor), cursor, look)
+            except (DamagedError, ObjectMissingError):
+                continue
+            if found is not None and found[0] < cursor:
+                return found[1]
+        self._names.forget()
+        found = await self._first(await self._names.near(cursor), cursor, look)
+        return None if found is None else found[1]
+
+    async def _first(self, names: Sequence[ObjectName], cursor: int, look: _Look[T]) -> tuple[int, T] | None:
+        """The number before the first block that the best of these objects has, and what is seen there."""
         damage: DamagedError | None = None
         for name in holders(names, cursor):
             try:
                 blocks = (await self._index(name)).blocks_from(cursor)
-                return blocks[0].facts.contents.prev_seq, await self._block(name.key, blocks)
+                return blocks[0].facts.contents.prev_seq, await look(name.key, blocks)
             except DamagedError as error:
                 damage = damage or error
         if damage is not None:

@@ -4,7 +4,8 @@
        └─▶ lines ──▶ segments of lines   groups and lines of groups stay `GRACE_US` beside the segments that hold them
 
 It keeps no state but the bucket's names and the catalog. A run is bounded and may be killed anywhere; the next one
-finds what is left. Groups that nobody announced are rendered here, groups that come late are joined by themselves.
+finds what is left. Groups that nobody announced are rendered here, groups that come late are joined by themselves. In
+each minute one more hour has its turn, whether it has groups or not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from edgerelay.archive.block import BlockError, check_packed
-from edgerelay.archive.catalog import ArchiveFigures, Catalog
+from edgerelay.archive.catalog import ArchiveFigures, Catalog, checksum_of
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.container_index import ContainerIndex
-from edgerelay.archive.cutting import HOUR_US
+from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.hour_names import HourNames
 from edgerelay.archive.joining import Joined, Joining
 from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix, own_names
@@ -29,7 +30,7 @@ from edgerelay.runtime.objects import MAX_LISTED, ObjectStore
 from edgerelay.runtime.ports import LogSink
 from edgerelay.runtime.quarantine import quarantine
 
-__all__ = ["GRACE_US", "RUN_US", "SEGMENT_BYTES", "SETTLE_US", "Compaction", "SourceError"]
+__all__ = ["GRACE_US", "MINUTE_US", "RUN_US", "SEGMENT_BYTES", "SETTLE_US", "Compaction", "SourceError"]
 
 SEGMENT_BYTES: Final = 64_000_000
 """Packed bytes of a segment: the whole network makes 80 an hour. Its index has some 220 KB, which readers hold."""
@@ -43,6 +44,9 @@ GRACE_US: Final = 900_000_000
 RUN_US: Final = 20_000_000
 """Microseconds after which a run begins nothing more: the next one comes in a minute, and must not meet this one. A
 piece of work is a segment, which takes some seconds, or the lines of a group."""
+
+MINUTE_US: Final = 60_000_000
+"""Between two runs."""
 
 LISTED: Final = 10
 """Names that are listed to find the first group of an hour: the first, unless it is not ours."""
@@ -94,11 +98,22 @@ class Compaction:
             if first is None or (first.hour + 1) * HOUR_US + SETTLE_US > self._clock():
                 break
             after = f"{hour_prefix(Folder.GROUPS, first.first_seq)}~"
-            try:
-                await self._compact(first.hour, catalog)
-            except EdgeRelayError as error:
-                self._sink.write("error", "compaction_failed", {"group": first.key, "problem": str(error)})
+            await self._try(first.hour, catalog)
+        if not self._is_over():
+            await self._try(self._hour_of_the_minute(), catalog)
         return catalog.figures()
+
+    def _hour_of_the_minute(self) -> int:
+        """An hour that nothing points to. Each has its turn, so that whatever became of it, its index is right again."""
+        now_us = self._clock()
+        age = now_us // MINUTE_US % (self._index.kept_us // HOUR_US)
+        return hour_of(now_us - SETTLE_US) - 1 - age
+
+    async def _try(self, hour: int, catalog: Catalog) -> None:
+        try:
+            await self._compact(hour, catalog)
+        except EdgeRelayError as error:
+            self._sink.write("error", "compaction_failed", {"hour": hour, "problem": str(error)})
 
     def _is_over(self) -> bool:
         return self._clock() >= self._end_us
@@ -111,13 +126,14 @@ class Compaction:
         return None
 
     async def _compact(self, hour: int, catalog: Catalog) -> None:
-        """Go on with an hour that has groups."""
+        """Go on with an hour."""
         figures = catalog.hours.get(hour)
         if figures is not None and 0 <= self._clock() - figures.compacted_us < GRACE_US:
             return
         self._unusable.clear()
         names = await self._index.names_of(hour)
-        if figures is not None and not names.superfluous and set(names.groups) <= set(names.quarantined):
+        is_known = names.checksum == (figures.names_checksum if figures is not None else checksum_of(()))
+        if is_known and not names.superfluous and set(names.groups) <= set(names.quarantined):
             return  # nothing is left but what cannot be used
         segments = await self._join(names.uncopied, Folder.FIREHOSE, 1)
         lines = await self._render(names.unrendered)
@@ -125,7 +141,7 @@ class Compaction:
         joined = await self._join(names.unjoined_lines, Folder.JETSTREAM, 2)
         if self._is_over():
             return
-        if segments or lines or joined or figures is None or figures.names_checksum != names.checksum:
+        if segments or lines or joined or not is_known:
             await self._index.publish(hour, await self._index.names_of(hour), catalog)
         else:
             await self._take_away(names)

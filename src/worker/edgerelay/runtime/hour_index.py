@@ -53,7 +53,7 @@ class HourIndex:
         self._index = index
         self._sink = sink
         self._clock = clock
-        self._kept_us = kept_us
+        self.kept_us = kept_us
 
     async def read_catalog(self) -> Catalog:
         """The catalog; an empty one if there is none."""
@@ -69,10 +69,11 @@ class HourIndex:
         return HourNames(groups, segments, lines, quarantined_groups(keys[-1]))
 
     async def publish(self, hour: int, names: HourNames, catalog: Catalog) -> None:
-        """Write the rows, the manifest and at last the catalog."""
+        """Write the rows, and no others, the manifest, and at last the catalog."""
         objects = await self._facts(names)
         quarantined = [group.key for group in names.quarantined]
         await self._write_rows(hour, objects, quarantined)
+        await self._drop_rows(hour, {*quarantined, *(facts.key for facts in objects)})
         await self._objects.replace(manifest_key(hour), encode_manifest(objects, quarantined))
         frames = [facts for facts in objects if facts.key.startswith(f"{Folder.FIREHOSE}/")]
         lines = [facts for facts in objects if facts.key.startswith(f"{Folder.JETSTREAM}/")]
@@ -87,7 +88,7 @@ class HourIndex:
             _bytes_of(lines),
             tuple(quarantined),
         )
-        catalog.forget_before(self._clock() - self._kept_us)
+        catalog.forget_before(self._clock() - self.kept_us)
         await self._objects.replace(CATALOG_KEY, catalog.encode())
 
     async def _facts(self, names: HourNames) -> list[ObjectFacts]:
@@ -103,13 +104,23 @@ class HourIndex:
         return found
 
     async def _write_rows(self, hour: int, objects: Iterable[ObjectFacts], quarantined: Iterable[str]) -> None:
-        expires_s = ((hour + 1) * HOUR_US + self._kept_us) // _S_US
+        expires_s = ((hour + 1) * HOUR_US + self.kept_us) // _S_US
         if expires_s < self._clock() // _S_US + MIN_EXPIRY_S:
             return
         for facts in objects:
             await self._index.put(facts.key, facts.row(), expires_s)
         for key in quarantined:
             await self._index.put(key, {"quarantined": True}, expires_s)
+
+    async def _drop_rows(self, hour: int, keys: set[str]) -> None:
+        """Take away the rows of an hour that belong to no object."""
+        for folder in Folder:
+            cursor, is_complete = "", False
+            while not is_complete:
+                rows, cursor = await self._index.rows(f"{hour_folder(folder, hour)}/", cursor)
+                is_complete = not cursor
+                for key in rows.keys() - keys:
+                    await self._index.delete(key)
 
 
 def _bytes_of(objects: Iterable[ObjectFacts]) -> int:

@@ -7,7 +7,6 @@ from typing import Final
 
 from edgerelay.archive.object_names import Folder, hour_folder, hour_of_key
 from edgerelay.runtime.hour_index import HourIndex
-from edgerelay.runtime.object_index import ObjectIndex
 from edgerelay.runtime.objects import ObjectStore
 
 __all__ = ["REINDEX_US", "reindex"]
@@ -16,9 +15,7 @@ REINDEX_US: Final = 20_000_000
 """Microseconds after which a call begins no further hour, of which there may be 1,500."""
 
 
-async def reindex(
-    objects: ObjectStore, hours: HourIndex, index: ObjectIndex, after_hour: int, clock: Callable[[], int]
-) -> int:
+async def reindex(objects: ObjectStore, hours: HourIndex, after_hour: int, clock: Callable[[], int]) -> int:
     """Go through the hours behind `after_hour`, counted from 1970; returns the last one done, or 0 at the end.
 
     Raises:
@@ -31,9 +28,7 @@ async def reindex(
         if clock() >= end_us:
             return hour
         hour = following
-        names = await hours.names_of(hour)
-        await _drop_rows(index, hour, {name.key for name in [*names.kept, *names.quarantined]})
-        await hours.publish(hour, names, catalog)
+        await hours.publish(hour, await hours.names_of(hour), catalog)
     return 0
 
 
@@ -49,14 +44,3 @@ async def _next_hour(objects: ObjectStore, hour: int) -> int | None:
                 break
             after = listed[-1]
     return min(found, default=None)
-
-
-async def _drop_rows(index: ObjectIndex, hour: int, keys: set[str]) -> None:
-    """Take away the rows of an hour that belong to no object."""
-    for folder in Folder:
-        cursor, is_complete = "", False
-        while not is_complete:
-            rows, cursor = await index.rows(f"{hour_folder(folder, hour)}/", cursor)
-            is_complete = not cursor
-            for key in rows.keys() - keys:
-                await index.delete(key)
