@@ -78,13 +78,13 @@ def run(options: argparse.Namespace) -> int:
         with open_store(options) as objects:
             asyncio.run(_ACTIONS[options.action](options, objects, report))
         sys.stdout.flush()
-    except ObjectStoreError as error:
-        print(f"edgerelay segments: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         # Whoever read has enough; without this, the interpreter would complain about it when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (ObjectStoreError, OSError) as error:
+        print(f"edgerelay segments: {error}", file=sys.stderr)
+        return 1
     return 1 if problems else 0
 
 
@@ -131,7 +131,8 @@ async def _verify(options: argparse.Namespace, objects: ObjectReader, report: Ca
     verification = Verification(catalogue, CODECS)
     with progress(len(inside), "objects") as done:
         await verification.run(inside, done)
-    print(f"{verification.objects:,} objects, {verification.blocks:,} blocks, {verification.events:,} events looked at")
+    for stream, seen in verification.seen.items():
+        print(f"{stream}: {seen}")
 
 
 async def _print(options: argparse.Namespace, objects: ObjectReader, report: Callable[[Problem], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from edgerelay.archive.block import BlockError, Codecs, Contents, SealedBlock, unseal
@@ -26,10 +27,22 @@ from edgerelay_dev.operator.catalogue import ArchivedObject, Catalogue, OpenedOb
 from edgerelay_dev.operator.kept_message import read_message
 from edgerelay_dev.operator.timeline import Chain, LocatedBlock, blocks_in_order
 
-__all__ = ["Verification", "block_problems", "index_problems"]
+__all__ = ["Seen", "Verification", "block_problems", "index_problems"]
 
 PROBLEMS: Final = 5
 """Problems that are named of one block: what is wrong with all its events is wrong once."""
+
+
+@dataclass
+class Seen:
+    """How much was looked at; events that lie in two objects count twice."""
+
+    objects: int = 0
+    blocks: int = 0
+    events: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.objects:,} objects, {self.blocks:,} blocks, {self.events:,} events"
 
 
 class Verification:
@@ -38,9 +51,7 @@ class Verification:
     def __init__(self, catalogue: Catalogue, codecs: Codecs) -> None:
         self._catalogue = catalogue
         self._codecs = codecs
-        self.objects = 0
-        self.blocks = 0
-        self.events = 0
+        self.seen = {stream: Seen() for stream in Stream}
 
     async def run(self, objects: Sequence[ArchivedObject], opened: Callable[[], None] = lambda: None) -> None:
         """Report everything that is wrong. Calls `opened` for each object that is done with.
@@ -60,7 +71,7 @@ class Verification:
                 await self._check_block(block)
 
     async def _check_object(self, source: OpenedObject) -> None:
-        self.objects += 1
+        self.seen[source.index.stream].objects += 1
         try:
             ObjectName.parse(source.key)
         except ObjectNameError as error:
@@ -73,8 +84,9 @@ class Verification:
             self._catalogue.report(Problem(source.key, problem))
 
     async def _check_block(self, block: LocatedBlock) -> None:
-        self.blocks += 1
-        self.events += block.contents.event_count
+        seen = self.seen[block.source.index.stream]
+        seen.blocks += 1
+        seen.events += block.contents.event_count
         try:
             packed = await block.source.read_block(block.number)
         except ObjectMissingError as error:

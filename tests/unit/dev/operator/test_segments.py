@@ -24,6 +24,7 @@ from tests.packing import HOUR_US
 from tests.s3_server import s3_server
 
 EVENTS = history(60)
+WHOLE = "firehose: 4 objects, 12 blocks, 60 events\njetstream: 0 objects, 0 blocks, 0 events\n"
 Printed = pytest.CaptureFixture[str]
 
 
@@ -147,6 +148,10 @@ class TestExport:
         found = [json.loads(line)["commit"]["collection"] for line in capsysbinary.readouterr().out.splitlines()]
         assert found == [COLLECTIONS[1]]
 
+    def test_a_file_that_cannot_be_written_is_named(self, files: Path, capsys: Printed) -> None:
+        assert segments("export", "--frames", "--files", files, "--out", files / "none" / "frames") == 1
+        assert "edgerelay segments: [Errno 2]" in capsys.readouterr().err
+
     def test_a_form_must_be_chosen(self, files: Path, capsys: Printed) -> None:
         with pytest.raises(SystemExit, match="2"):
             segments("export", "--files", files)
@@ -156,7 +161,7 @@ class TestExport:
 class TestVerify:
     def test_a_whole_archive(self, files: Path, capsys: Printed) -> None:
         assert segments("verify", "--files", files) == 0
-        assert capsys.readouterr() == ("4 objects, 12 blocks, 60 events looked at\n", "")
+        assert capsys.readouterr() == (WHOLE, "")
 
     def test_a_problem_is_the_exit_status(self, files: Path, capsys: Printed) -> None:
         (files / "x.ers").write_bytes(b"something else")
@@ -164,7 +169,7 @@ class TestVerify:
         assert segments("verify", "--files", files) == 1
         printed = capsys.readouterr()
         assert printed.err.startswith("x.ers: foreign: neither begins nor ends as a container\nhole in firehose: ")
-        assert printed.out == "3 objects, 9 blocks, 45 events looked at\n"
+        assert printed.out.startswith("firehose: 3 objects, 9 blocks, 45 events\n")
 
     @pytest.mark.parametrize("action", [["ls"], ["cat"], ["export", "--frames"]])
     def test_so_it_is_of_the_others(
@@ -186,7 +191,7 @@ def test_a_bucket_is_read_as_files_are(capsys: Printed) -> None:
         assert segments("cat", *bucket, "--since", EVENTS[20].seq) == 0
         assert capsys.readouterr().out.splitlines() == [event_text(event) for event in EVENTS[20:]]
         assert segments("verify", *bucket) == 0
-        assert capsys.readouterr().out == "4 objects, 12 blocks, 60 events looked at\n"
+        assert capsys.readouterr().out == WHOLE
         assert segments("ls", "--endpoint", server.endpoint, "--bucket", "none") == 1
         assert "edgerelay segments: none/: " in capsys.readouterr().err
 

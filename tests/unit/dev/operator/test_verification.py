@@ -11,7 +11,7 @@ from edgerelay.archive.block import Contents, SealedBlock, seal, unseal
 from edgerelay.archive.container_index import ContainerIndex, Stream
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.object_names import Folder, ObjectName
-from edgerelay_dev.operator.verification import PROBLEMS, Verification, block_problems, index_problems
+from edgerelay_dev.operator.verification import PROBLEMS, Seen, Verification, block_problems, index_problems
 from tests.archives import COLLECTIONS, DIDS, Archive, an_event, block_of, history
 from tests.coroutines import finished
 from tests.oracle import frames
@@ -44,7 +44,7 @@ class TestWhole:
         }
         found = finished(verify(archive))
         assert archive.problems == []
-        assert (found.objects, found.blocks, found.events) == (6, 15, 60 + 30 + 1)
+        assert found.seen == {Stream.FIREHOSE: Seen(5, 13, 60 + 30), Stream.JETSTREAM: Seen(1, 2, 1)}
 
 
 class TestStreams:
