@@ -8,10 +8,12 @@ Everything is looked at; nothing that is wrong keeps the rest from being looked 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from edgerelay.archive.batch import KINDS
 from edgerelay.archive.block import BlockError, Codecs, Contents, SealedBlock, unseal
 from edgerelay.archive.container import MAX_HEADER_BYTES, read_header
 from edgerelay.archive.container_errors import ContainerError
@@ -156,19 +158,22 @@ def _jetstream_problems(block: SealedBlock, codecs: Codecs) -> Iterator[str]:
     raw = unseal(block, codecs)
     if raw and not raw.endswith(b"\n"):
         yield "its last line has no end"
-    before = contents.prev_seq
+    before, kinds = contents.prev_seq, Counter[str]()
     for line in raw.splitlines():
         try:
             event = json.loads(line)
-            time_us, did = int(event["time_us"]), str(event["did"])
-            collections = [str(event["commit"]["collection"])] if event["kind"] == "commit" else []
+            time_us, did, kind = int(event["time_us"]), str(event["did"]), str(event["kind"])
+            collections = [str(event["commit"]["collection"])] if kind == "commit" else []
         except (KeyError, TypeError, ValueError):
             yield f"behind {before}: a line that is no event"
             continue
         if time_us <= before or time_us < contents.first_seq:
             yield f"line {time_us}: not behind {before}"
         before = time_us
+        kinds[f"#{kind}"] += 1
         yield from _denied(contents, f"line {time_us}", did, collections)
+    if kinds != Counter(dict(zip(KINDS, contents.counts, strict=False))):
+        yield "it holds other lines than its facts say"
 
 
 def _denied(contents: Contents, what: str, did: str, collections: Sequence[str]) -> Iterator[str]:

@@ -190,16 +190,23 @@ class TestJetstream:
         assert block_problems(Stream.JETSTREAM, jetstream_blocks()[1], CODECS) == []
 
     def test_lines(self) -> None:
+        more = (0, 0, 0, 2)
         assert self.problems(self.LINE[:-1]) == ["its last line has no end"]
-        assert self.problems(b"[]\n{}\nx\n") == [f"behind {HOUR_US}: a line that is no event"] * 3
-        assert self.problems(self.LINE * 2) == [f"line {HOUR_US + 10}: not behind {HOUR_US + 10}"]
+        assert self.problems(b"[]\n{}\nx\n", counts=()) == [f"behind {HOUR_US}: a line that is no event"] * 3
+        assert self.problems(self.LINE * 2, counts=more) == [f"line {HOUR_US + 10}: not behind {HOUR_US + 10}"]
         early = self.LINE.replace(str(HOUR_US + 10).encode(), str(HOUR_US + 9).encode())
         assert self.problems(early) == [f"line {HOUR_US + 9}: not behind {HOUR_US}"]
+
+    @pytest.mark.parametrize("counts", [(), (1,), (0, 0, 1), (0, 0, 0, 2), (1, 0, 0, 1)])
+    def test_counts(self, counts: tuple[int, ...]) -> None:
+        assert self.problems(self.LINE, counts=counts) == ["it holds other lines than its facts say"]
 
     def test_filters(self) -> None:
         assert self.problems(self.LINE, did_filter=DidFilter(b"")) == [
             f"line {HOUR_US + 10}: the DID filter denies did:plc:a"
         ]
         line = b'{"did":"did:plc:a","time_us":%d,"kind":"commit","commit":{"collection":"a.b.c"}}\n' % (HOUR_US + 10)
-        assert self.problems(line) == [f"line {HOUR_US + 10}: the collections are said to be without a.b.c"]
-        assert self.problems(line, collections=("a.b.c",)) == []
+        assert self.problems(line, counts=(1,)) == [
+            f"line {HOUR_US + 10}: the collections are said to be without a.b.c"
+        ]
+        assert self.problems(line, counts=(1,), collections=("a.b.c",)) == []
