@@ -96,8 +96,13 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
                 "acked_seq": last_seq,
                 "isolate": "an isolate",
                 "buffered_amount": True,
+                "behind": 1,
+                "deliveries_per_s": 60,
+                "deliveries": 3_000,
+                "prepared": 1_000,
             }
         ],
+        "endings": {"gone": 4, "too_slow": 1},
         "flush_ms": [1.25, 2.5],
     }
     assert set(upstream) <= set(taken["upstream"])

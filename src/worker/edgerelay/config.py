@@ -138,6 +138,33 @@ class Settings:
     shard_clients: int = _number(4_000, 1, 32_000)
     """Clients that one shard accepts; an object may hold 32,768 sockets."""
 
+    shard_deliveries_per_s: int = _number(45_000, 100, 10 * _MB)
+    """Frames a second that one shard sends before it accepts no more clients: what one core can do."""
+
+    shards_per_region: int = _number(4, 1, 64)
+    """Shards of one kind (live, replay) in one region of the platform."""
+
+    shards_max: int = _number(16, 1, 64)
+    """Shards over all: each costs the relay one more copy of the stream. It may be exceeded for a second."""
+
+    clients_max: int = _number(20_000, 1, 1_000_000)
+    """Clients over all shards, as they were a second ago."""
+
+    address_clients: int = _number(100, 1, 32_000)
+    """Clients of one address (IPv6: of one /64) at one shard."""
+
+    address_replays: int = _number(8, 1, 32_000)
+    """The same at a shard for deep replays."""
+
+    replay_clients: int = _number(200, 1, 32_000)
+    """Clients that one shard for deep replays serves from history at a time; those that caught up do not count."""
+
+    deep_replay_minutes: int = _number(30, 1, 89_280)
+    """Minutes of history beyond which a client goes to a shard for deep replays."""
+
+    subscriber_tokens: str = _secret()
+    """Tokens of subscribers, separated by commas. Empty: anybody may subscribe."""
+
     rehearsal: str = _choice("off", "off", "on")
     """Endpoints under `/rehearsal` with which tests hold accounts back, look accounts up, lose the bucket and
     stop objects. Never in production."""

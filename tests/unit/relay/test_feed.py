@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgerelay.archive.batch import Batch, BatchBuilder
 from edgerelay.relay.commands import CloseShard, DialShard, FeedBatch, FeedHead, ForgetShard, RememberShard
 from edgerelay.relay.feed import REDIAL_US, SILENT_US, WINDOW_BYTES, Feed, LinkState, ShardLink
+from edgerelay.relay.roster import ShardLoad
 from tests.playbook import exact
 
 NOW_US = 1_795_000_000_000_000
@@ -115,8 +116,8 @@ class TestAcks:
 
     def test_what_it_runs_on(self) -> None:
         feed = open_feed("a")
-        feed.told("a", "isolate 7", buffered_amount=True)
-        feed.told("b", "nobody's", buffered_amount=False)
+        feed.told("a", "isolate 7", ShardLoad(), buffered_amount=True)
+        feed.told("b", "nobody's", ShardLoad(), buffered_amount=False)
         assert (link(feed).isolate, link(feed).buffered_amount) == ("isolate 7", True)
 
     def test_a_shard_without_readers_is_forgotten(self) -> None:

@@ -41,6 +41,7 @@ from edgerelay.relay.events import (
 )
 from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.reject import TOLERABLE, RejectReason
+from edgerelay.relay.roster import ShardLoad
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, LookupsDue
 from edgerelay.runtime.interpreter import Ports
 from edgerelay.runtime.memory import MemoryObjects, MemoryQueue
@@ -439,11 +440,15 @@ class TestLogAndShards:
         life.node.turn(ShardAsked("live-0", "weur"))
         assert [each["state"] for each in life.take()["shards"]] == ["dialing"]
         life.node.turn(ShardOpened("live-0"))
-        life.node.turn(ShardAcked("live-0", 7, 3, "an isolate", buffered_amount=True))
-        platform = {"isolate": "an isolate", "buffered_amount": True}
+        load = ShardLoad(1, 60, 3_000, 1_000, {"gone": 2})
+        life.node.turn(ShardAcked("live-0", 7, 3, "an isolate", buffered_amount=True, load=load))
+        told: dict[str, object] = {"behind": 1, "deliveries_per_s": 60, "deliveries": 3_000, "prepared": 1_000}
+        told |= {"isolate": "an isolate", "buffered_amount": True}
         assert life.take()["shards"] == [
-            {"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": 7, **platform}
+            {"name": "live-0", "region": "weur", "state": "open", "clients": 3, "acked_seq": 7, **told}
         ]
+        life.node.turn(ShardAcked("live-0", 7, 0, load=ShardLoad(endings={"gone": 1, "too_slow": 1})))
+        assert (life.take()["shards"], life.take()["endings"]) == ([], {"gone": 3, "too_slow": 1})
 
 
 class TestRate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -32,16 +32,22 @@ class FrameReader:
     """One subscription; iterate for frames, or `read` one with the time limit that was given."""
 
     def __init__(
-        self, ws_url: str, cursor: int | str | None = None, *, timeout_s: float = 10.0, path: str = SUBSCRIBE
+        self,
+        ws_url: str,
+        cursor: int | str | None = None,
+        *,
+        timeout_s: float = 10.0,
+        path: str = SUBSCRIBE,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Connect and upgrade; raises `StreamClosed` when the host will not."""
+        """Connect and upgrade, with more `headers` if there are any; raises `StreamClosed` when the host will not."""
         target = urlsplit(ws_url)
         self._socket = socket.create_connection((target.hostname or "localhost", target.port or 80), timeout_s)
         self._buffer = b""
         self._at = 0
         query = "" if cursor is None else f"?cursor={cursor}"
         try:
-            self._handshake(f"{path}{query}", target.netloc)
+            self._handshake(f"{path}{query}", {"Host": target.netloc, **(headers or {})})
         except TimeoutError:
             self.close()
             raise
@@ -80,9 +86,10 @@ class FrameReader:
     ) -> None:
         self.close()
 
-    def _handshake(self, target: str, host: str) -> None:
+    def _handshake(self, target: str, more: Mapping[str, str]) -> None:
         key = b64encode(os.urandom(16)).decode()
-        lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
+        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in more.items())]
+        lines += ["Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
         self._socket.sendall("\r\n".join(lines).encode())
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:

@@ -145,6 +145,12 @@ class ShardState(TypedDict):
     buffered_amount: bool
     """Whether its sockets tell what waits in them; where they do not, readers that are behind get a fixed pace."""
 
+    behind: int
+    deliveries_per_s: int
+    deliveries: int
+    prepared: int
+    """Frames of the feed that were made ready for its sockets: the same for one reader and for a thousand."""
+
 
 class Snapshot(TypedDict):
     """All of it."""
@@ -167,4 +173,7 @@ class Snapshot(TypedDict):
     archive: ArchiveState
     storage: StorageState
     shards: list[ShardState]
+    endings: dict[str, int]
+    """Readers that left or were refused, over all shards."""
+
     flush_ms: list[float]

@@ -1,7 +1,8 @@
 """RelayState's end of the feed: sockets to the shards, which accept them and may sleep meanwhile.
 
 A batch goes out as one binary message; everything else is JSON text: `{"v": 1, "head": seq}` to the shard,
-`{"v": 1, "ack": seq, "clients": n, "isolate": name, "buffered_amount": true}` back.
+`{"v": 1, "ack": seq, "clients": n, "isolate": name, "buffered_amount": true, "load": {…}}` back, where only the first
+three are sure to be there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.relay.events import Event, ShardAcked, ShardClosed, ShardOpened
+from edgerelay.relay.roster import ShardLoad
 
 __all__ = ["FEED_URL", "FeedSockets"]
 
@@ -91,7 +93,9 @@ class FeedSockets:
     def _acked(self, shard: str, text: str) -> None:
         message = json.loads(text)
         isolate, buffered_amount = message.get("isolate", ""), message.get("buffered_amount", False)
-        self._deliver(ShardAcked(shard, message["ack"], message["clients"], isolate, buffered_amount))
+        told = message.get("load", {})
+        load = ShardLoad(**{name: told[name] for name in ShardLoad._fields if name in told})
+        self._deliver(ShardAcked(shard, message["ack"], message["clients"], isolate, buffered_amount, load))
 
 
 class _Link:

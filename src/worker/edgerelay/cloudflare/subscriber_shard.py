@@ -1,8 +1,8 @@
 """The Durable Object SubscriberShard: a `relay.shard.Shard` on the platform.
 
 All sockets are accepted with hibernation: a shard whose readers are live and whose feed is quiet sleeps, and costs
-nothing. What outlives its memory is the sockets with their tags, and the head, which is attached to the feed's socket
-with every batch. A reader that is behind keeps a timer, so that a shard never falls asleep with one.
+nothing. What outlives its memory is the sockets, with what is known of each reader, and the head, which is attached to
+the feed's socket with every batch. A reader that is behind keeps a timer, so that a shard never falls asleep with one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-import uuid
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +17,7 @@ import js
 from pyodide.ffi import JsException, create_proxy, to_js
 from workers import DurableObject, Response
 
-from edgerelay.api.message import Request, error_response
+from edgerelay.api.message import Request
 from edgerelay.api.router import finish
 from edgerelay.api.subscribe import Subscription, parse_subscription
 from edgerelay.archive.batch import HEAD_VERSION, Batch, BatchHead, decode_head
@@ -30,12 +29,15 @@ from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.plain_object import plain_object
+from edgerelay.cloudflare.reader_sockets import ReaderSockets, close_socket
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.relay.cursor import Window, resolve_cursor
 from edgerelay.relay.hidden import HiddenAccounts
+from edgerelay.relay.placement import ShardName
+from edgerelay.relay.roster import ShardLoad
 from edgerelay.relay.shard import (
     CloseReader,
     History,
@@ -52,7 +54,7 @@ from edgerelay.runtime.hidden_reader import HiddenReader
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.replay import Replay
 
-__all__ = ["Buffered", "SubscriberShard"]
+__all__ = ["SHARD_REHEARSALS", "Buffered", "SubscriberShard"]
 
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
@@ -71,8 +73,16 @@ READ_RETRY_S: Final = 1
 _OPEN: Final = 1
 """The `readyState` of a socket that neither side has closed."""
 
+TELL_MS: Final = 1_000
+"""Milliseconds after which RelayState knows that readers came or left, should no batch be acknowledged meanwhile."""
+
+SHARD_REHEARSALS: Final = ("end_shard", "mute_shard")
+"""What tests may do to a shard: end it, or let it answer nobody for a while."""
+
+MUTE_S: Final = 10
+"""Seconds for which whoever comes to a muted shard waits."""
+
 _NORMAL: Final = 1000
-_POLICY_VIOLATION: Final = 1008
 
 
 class Buffered(NamedTuple):
@@ -90,13 +100,13 @@ class SubscriberShard(DurableObject):
         super().__init__(ctx, env)
         settings = self._settings = read_settings(env)
         self._raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
-        self._relay = env.RELAY_STATE._binding.getByName(RELAY_NAME)
+        self._relays = env.RELAY_STATE._binding
         self._clock = make_clock(settings)
         self._log = JsonLog("shard", settings.log_level)
-        self._sockets: dict[str, Any] = {}
+        self._readers = ReaderSockets(self._raw, settings, self._log, self._clock, self._left)
         self._tasks = Tasks(self._broken)
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
-        self._shard: Shard[Buffered] = Shard(policy, self._unsent)
+        self._shard: Shard[Buffered] = Shard(policy, self._readers.unsent)
         codec = BrotliCodec()
         archive = ArchiveReader(Bucket(env.ARCHIVE._binding), lambda block: _load(open_batch(block, {codec.id: codec})))
         self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
@@ -107,6 +117,10 @@ class SubscriberShard(DurableObject):
         self._pace_timer: object | None = None
         self._ask_proxy = create_proxy(self._ask)
         self._ask_timer: object | None = None
+        self._tell_proxy = create_proxy(self._tell)
+        self._tell_timer: object | None = None
+        self._prepared = 0
+        self._is_mute = False
         self._name = ""
         self._wake()
 
@@ -114,17 +128,22 @@ class SubscriberShard(DurableObject):
         """Take over the sockets that outlived our memory: their readers were live, and the feed tells where."""
         for feed in self._raw.getWebSockets("feed"):
             head = feed.deserializeAttachment()
-            self._name = head.name
+            self._call(head.name)
             self._shard.feed_head(int(head.seq), self._clock())
-        for socket in self._raw.getWebSockets("reader"):
-            reader = str(socket.deserializeAttachment())
-            self._sockets[reader] = socket
+        for reader in self._readers.restore():
             self._shard.resume(reader)
         if self._name:
-            self._log.write("info", "shard_woke", {"readers": len(self._sockets)})
+            self._log.write("info", "shard_woke", {"readers": len(self._readers)})
+
+    def _call(self, name: str) -> None:
+        """This is the shard's name, which says what it is for."""
+        self._name = name
+        self._readers.serve(ShardName.parse(name).kind)
 
     async def fetch(self, request: Any) -> Any:
         """A subscriber, or RelayState with the feed."""
+        if self._is_mute:
+            await asyncio.sleep(MUTE_S)
         asked = to_request(request.js_object, from_worker=True)
         if asked.path == "/feed":
             return self._accept_feed(asked)
@@ -133,9 +152,9 @@ class SubscriberShard(DurableObject):
     # --- the feed -------------------------------------------------------------------------------------------------
 
     def _accept_feed(self, request: Request) -> Any:
-        self._name = request.headers["x-shard"]
+        self._call(request.headers["x-shard"])
         for old in self._raw.getWebSockets("feed"):
-            _close(old, _NORMAL, "replaced")
+            close_socket(old, _NORMAL, "replaced")
         client, server = js.WebSocketPair.new().object_values()
         self._raw.acceptWebSocket(server, to_js(["feed"]))
         self._remember_head(server)
@@ -150,16 +169,20 @@ class SubscriberShard(DurableObject):
         """Whether there is one that nobody has closed: one that closes is still among the sockets."""
         return any(feed.readyState == _OPEN for feed in self._raw.getWebSockets("feed"))
 
+    def _relay(self) -> Any:
+        """RelayState. A stub that saw its object end is of no use afterwards, so nobody keeps one."""
+        return self._relays.getByName(RELAY_NAME)
+
     async def _ask_for_feed(self) -> None:
         try:
-            await self._relay.join(self._name, "")
+            await self._relay().join(self._name, ShardName.parse(self._name).region)
         except (JsException, OSError) as error:
             self._log.write("warning", "no_feed", {"problem": str(error)[:200]})
 
     def _ask(self) -> None:
         """Ask for the feed, and again until it comes."""
         self._stop_asking()
-        if self._sockets and not self._has_feed():
+        if len(self._readers) and not self._has_feed():
             self._tasks.spawn(self._ask_for_feed())
             self._ask_timer = js.setTimeout(self._ask_proxy, ASK_MS)
 
@@ -175,6 +198,7 @@ class SubscriberShard(DurableObject):
             self._hidden_reader.missed()
         else:
             batch = _cut(message, 0)
+            self._prepared += len(batch.frames)
             self._carry_out(self._shard.batch(batch, now_us))
             self._hidden_reader.saw(batch.head)
         self._remember_head(feed)
@@ -182,33 +206,52 @@ class SubscriberShard(DurableObject):
         self._pace()
 
     def _acknowledge(self, feed: Any) -> None:
+        roster = self._readers.roster
+        load = ShardLoad(
+            self._shard.behind,
+            roster.deliveries_per_s(self._clock()),
+            roster.deliveries,
+            self._prepared,
+            roster.take_endings(),
+        )
         ack = {
             "v": HEAD_VERSION,
             "ack": self._shard.head or 0,
-            "clients": len(self._sockets),
+            "clients": len(self._readers),
             "isolate": isolate_name(),
             "buffered_amount": hasattr(feed, "bufferedAmount"),
+            "load": load._asdict(),
         }
         try:
             feed.send(json.dumps(ack))
         except JsException:
             return  # the feed is closing
 
+    def _tell_soon(self) -> None:
+        """Something changed that RelayState publishes."""
+        if self._tell_timer is None:
+            self._tell_timer = js.setTimeout(self._tell_proxy, TELL_MS)
+
+    def _tell(self) -> None:
+        """Say who reads; if it is nobody, RelayState may forget this shard."""
+        if self._tell_timer is not None:
+            js.clearTimeout(self._tell_timer)
+            self._tell_timer = None
+        for feed in self._raw.getWebSockets("feed"):
+            self._acknowledge(feed)
+
     # --- readers --------------------------------------------------------------------------------------------------
 
     def _accept_reader(self, request: Request) -> Any:
-        self._name = self._name or request.headers["x-shard"]
+        self._call(request.headers["x-shard"])
         subscription = parse_subscription(request)
         if not isinstance(subscription, Subscription):
             return to_response(finish(request, subscription))
-        if len(self._sockets) >= self._settings.shard_clients:
-            refusal = error_response(request, 503, "ShardFull", "too many clients", {"retry-after": "5"})
+        self._tell_soon()
+        refusal = self._readers.refuse(request, self._shard.behind)
+        if refusal is not None:
             return to_response(finish(request, refusal))
-        client, server = js.WebSocketPair.new().object_values()
-        reader = uuid.uuid4().hex
-        self._raw.acceptWebSocket(server, to_js(["reader"]))
-        server.serializeAttachment(reader)
-        self._sockets[reader] = server
+        reader, client = self._readers.accept(request, "firehose", subscription.cursor)
         now_us = self._clock()
         window = self._window.whole() if subscription.is_whole else self._window
         start = resolve_cursor(subscription.cursor, window, last_seq=self._shard.head or 0, now_us=now_us)
@@ -226,7 +269,7 @@ class SubscriberShard(DurableObject):
     async def webSocketClose(self, socket: Any, *_: Any) -> None:
         """The peer closed, or is gone. Its close frame is answered: clients wait for that."""
         self._gone(socket)
-        _close(socket, _NORMAL, "")
+        close_socket(socket, _NORMAL, "")
 
     async def webSocketError(self, socket: Any, *_: Any) -> None:
         """A socket broke."""
@@ -237,21 +280,14 @@ class SubscriberShard(DurableObject):
             self._shard.feed_lost()
             self._ask()
             return
-        self._forget(str(socket.deserializeAttachment()))
+        self._readers.gone(socket)
 
-    def _forget(self, reader: str) -> None:
-        self._sockets.pop(reader, None)
+    def _left(self, reader: str) -> None:
         self._shard.left(reader)
-        if not self._sockets:
-            self._tell_empty()
-
-    def _tell_empty(self) -> None:
-        """Nobody reads: RelayState may forget this shard."""
-        for feed in self._raw.getWebSockets("feed"):
-            self._acknowledge(feed)
-
-    def _unsent(self, reader: str) -> int | None:
-        return getattr(self._sockets.get(reader), "bufferedAmount", None)
+        if len(self._readers):
+            self._tell_soon()
+        else:
+            self._tell()
 
     def _pace(self) -> None:
         """Give readers that are behind their turn, at once again as long as any of them gets something."""
@@ -295,10 +331,10 @@ class SubscriberShard(DurableObject):
         self._pace()
 
     async def _ask_hidden(self, after: int) -> bytes:
-        return _bytes(await self._relay.hidden(after))
+        return _bytes(await self._relay().hidden(after))
 
     async def _read_log(self, cursor: int) -> History[Buffered]:
-        return _history(await self._relay.read(cursor))
+        return _history(await self._relay().read(cursor))
 
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
@@ -311,49 +347,38 @@ class SubscriberShard(DurableObject):
         for command in commands:
             match command:
                 case SendLive(batch, readers):
+                    size_bytes = sum(batch.head.frame_bytes)
                     for reader in readers:
-                        self._send(reader, batch.frames)
+                        self._readers.send(reader, batch.frames, size_bytes)
                 case SendPart(reader, batch, first, end):
-                    self._send(reader, self._shown(batch, first, end))
+                    self._send_part(reader, batch, first, end)
                 case SendControl(reader, name, message, is_error):
                     frame = encode_error(name, message) if is_error else encode_info(name, message)
-                    self._send(reader, [to_js(frame)])
+                    self._readers.send(reader, [to_js(frame)])
                 case Read(reader, cursor):
                     self._tasks.spawn(self._read(reader, cursor))
                 case CloseReader(reader, reason):
-                    self._log.write("info", "reader_closed", {"reader": reader, "reason": reason})
-                    _close(self._sockets.pop(reader, None), _POLICY_VIOLATION, reason)
+                    self._readers.close(reader, reason)
 
-    def _shown(self, batch: Buffered, first: int, end: int) -> list[Any]:
-        """The frames of a part without those of hidden accounts, or that were purged."""
-        head = batch.head
-        hidden = self._hidden.indexes(head)
-        if hidden.isdisjoint(range(first, end)) and all(head.frame_bytes[first:end]):
-            return batch.frames[first:end]
-        return [batch.frames[index] for index in range(first, end) if index not in hidden and head.frame_bytes[index]]
+    def _send_part(self, reader: str, batch: Buffered, first: int, end: int) -> None:
+        """Send a part, without the frames of hidden accounts, or that were purged."""
+        hidden, sizes = self._hidden.indexes(batch.head), batch.head.frame_bytes
+        shown = [index for index in range(first, end) if index not in hidden and sizes[index]]
+        frames = batch.frames[first:end] if len(shown) == end - first else [batch.frames[index] for index in shown]
+        self._readers.send(reader, frames, sum(sizes[index] for index in shown))
 
-    def _send(self, reader: str, frames: list[Any]) -> None:
-        socket = self._sockets.get(reader)
-        if socket is None:
-            return
-        try:
-            send = socket.send
-            for frame in frames:
-                send(frame)
-        except JsException:
-            self._forget(reader)
+    async def rehearse(self, action: str) -> str:
+        """What tests may do to a shard that allows it (`REHEARSAL`)."""
+        if self._settings.rehearsal != "on":
+            return "refused"
+        if action == "end_shard":
+            self.ctx.abort("rehearsed")
+        self._is_mute = action == "mute_shard"
+        return action
 
 
 def _is_feed(raw: Any, socket: Any) -> bool:
     return bool(raw.getTags(socket)[0] == "feed")
-
-
-def _close(socket: Any, code: int, reason: str) -> None:
-    try:
-        if socket is not None:
-            socket.close(code, reason)
-    except JsException:
-        return  # closed already
 
 
 def _bytes(answer: Any) -> bytes:

@@ -1,14 +1,13 @@
 """The entry Worker: stateless, many at once, in front of the objects.
 
-Answers from a snapshot that it keeps for a moment, and hands subscribers to a shard.
+Answers from a snapshot that it keeps for a moment, and brings subscribers to a shard.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
-import js
 from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
@@ -16,25 +15,19 @@ from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
 from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
-from edgerelay.api.snapshot import Snapshot
 from edgerelay.api.subscribe import PATH as SUBSCRIBE
-from edgerelay.api.subscribe import Subscription, parse_subscription
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
 from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.rate_limit import refuse_hasty
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
+from edgerelay.cloudflare.snapshots import Snapshots
+from edgerelay.cloudflare.subscriber_shard import SHARD_REHEARSALS
+from edgerelay.cloudflare.subscribing import Subscribing
 from edgerelay.errors import InvariantError, SettingsError
 
 __all__ = ["Default"]
-
-SNAPSHOT_MS: Final = 1_000
-"""How long a snapshot is used, in milliseconds."""
-
-SHARD: Final = "live-0"
-"""The shard of all subscribers, until there is more than one."""
-
-_cached: list[tuple[float, Snapshot]] = []
 
 
 class Default(WorkerEntrypoint):
@@ -50,10 +43,11 @@ class Default(WorkerEntrypoint):
             refusal = error_response(asked, 503, "SettingsError", str(error))
             return to_response(finish(asked, refusal))
         if asked.path == SUBSCRIBE and asked.method != "OPTIONS":
-            return await self._subscribe(asked, request.js_object)
+            return await Subscribing(self.env, settings, self._snapshots()).answer(asked, request.js_object)
         if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
             return to_response(finish(asked, await self._rehearse(asked)))
-        answer = preflight(asked) or await self._obey(asked, request.js_object, settings.admin_token)
+        answer = preflight(asked) or await refuse_hasty(self.env.REQUEST_LIMIT, asked)
+        answer = answer or await self._obey(asked, request.js_object, settings.admin_token)
         answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))
 
@@ -77,32 +71,8 @@ class Default(WorkerEntrypoint):
     def _relay(self) -> Any:
         return self.env.RELAY_STATE._binding.getByName(RELAY_NAME)
 
-    async def _subscribe(self, asked: Request, request: Any) -> Any:
-        subscription = parse_subscription(asked)
-        if not isinstance(subscription, Subscription):
-            return to_response(finish(asked, subscription))
-        if not await self._is_allowed(asked):
-            refusal = error_response(asked, 429, "RateLimitExceeded", "too many connections", {"retry-after": "60"})
-            return to_response(finish(asked, refusal))
-        forwarded = js.Request.new(request)
-        forwarded.headers.set("x-shard", SHARD)
-        forwarded.headers.set("x-edgerelay-request", asked.id)
-        try:
-            return await self.env.SUBSCRIBER_SHARD._binding.getByName(SHARD).fetch(forwarded)
-        except (JsException, OSError) as error:
-            JsonLog("worker", "error").write("error", "shard", {"problem": str(error)[:200], "request": asked.id})
-            refusal = error_response(asked, 503, "ShardUnavailable", "try again", {"retry-after": "5"})
-            return to_response(finish(asked, refusal))
-
-    async def _is_allowed(self, asked: Request) -> bool:
-        """Ask the rate limit; one that is out of order limits nobody."""
-        try:
-            return bool(
-                (await self.env.CONNECT_LIMIT.limit({"key": asked.headers.get("cf-connecting-ip", "")})).success
-            )
-        except (JsException, OSError) as error:
-            JsonLog("worker", "error").write("error", "rate_limit", {"problem": str(error)[:200], "request": asked.id})
-            return True
+    def _snapshots(self) -> Snapshots:
+        return Snapshots(self._relay())
 
     async def _obey(self, asked: Request, request: Any, admin_token: str) -> Response | None:
         """Carry out an order of the operator; None for whatever is none."""
@@ -134,7 +104,7 @@ class Default(WorkerEntrypoint):
         if isinstance(route, Response):
             return route
         try:
-            return route(await self._snapshot())
+            return route(await self._snapshots().present())
         except (JsException, OSError, InvariantError) as error:
             return self._relay_failed(asked, error)
 
@@ -143,19 +113,13 @@ class Default(WorkerEntrypoint):
         JsonLog("worker", "error").write("error", "relay_state", {"problem": str(error)[:500], "request": asked.id})
         return error_response(asked, 503, "RelayStateUnavailable", str(error)[:200])
 
-    async def _snapshot(self) -> Snapshot:
-        if not _cached or js.Date.now() - _cached[0][0] > SNAPSHOT_MS:
-            snapshot = json.loads(await self._relay().snapshot())
-            if "refusal" in snapshot:
-                raise InvariantError(snapshot["refusal"])
-            _cached[:] = [(js.Date.now(), snapshot)]
-        return _cached[0][1]
-
     async def _rehearse(self, asked: Request) -> Response:
         action, arguments = asked.path.removeprefix("/rehearsal/"), asked.parameters("argument") or [""]
         try:
             if action in REHEARSED:
                 answer = await ArchiveKeeper(self.env, read_settings(self.env)).rehearse(action, arguments[0])
+            elif action in SHARD_REHEARSALS:
+                answer = await self.env.SUBSCRIBER_SHARD._binding.getByName(arguments[0]).rehearse(action)
             else:
                 answer = await self._relay().rehearse(action, arguments[0])
         except JsException as error:  # the object ended, which may be what was asked for

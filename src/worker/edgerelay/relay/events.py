@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from edgerelay.relay.accounts import AccountStatus
 from edgerelay.relay.intake import Candidate
+from edgerelay.relay.roster import ShardLoad
 
 __all__ = [
     "DirectoryChanged",
@@ -139,6 +140,8 @@ class ShardAcked(NamedTuple):
 
     buffered_amount: bool = False
     """Its sockets tell how much waits in them."""
+
+    load: ShardLoad = ShardLoad()
 
 
 Event: TypeAlias = (

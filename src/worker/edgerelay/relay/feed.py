@@ -9,13 +9,14 @@ Owns the table of shards. Dialing and sending are commands.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from edgerelay.archive.batch import Batch
 from edgerelay.relay.commands import CloseShard, Command, DialShard, FeedBatch, FeedHead, ForgetShard, RememberShard
+from edgerelay.relay.roster import ShardLoad
 
 __all__ = ["Feed", "LinkState", "ShardLink"]
 
@@ -24,6 +25,9 @@ _US: Final = 1_000_000
 WINDOW_BYTES: Final = 6_000_000
 """Bytes sent to one shard and not acknowledged: they lie in its socket's buffer, which is our memory. One batch may be
 larger (a frame is 5 MB at most), so the window is open as long as nothing is on its way."""
+
+ALL_WINDOWS_BYTES: Final = 24_000_000
+"""The same over all shards, of which each has an even share: a fifth of an isolate's memory, should all be slow."""
 
 SILENT_US: Final = 30 * _US
 """A shard that acknowledges nothing for so long, or does not pick up, is dialed anew."""
@@ -52,6 +56,7 @@ class ShardLink:
     acked_seq: int = 0
     isolate: str = ""
     buffered_amount: bool = False
+    load: ShardLoad = field(default_factory=ShardLoad)
     skipped: bool = False
     heard_us: int = 0
     on_the_way: deque[tuple[int, int]] = field(default_factory=deque)
@@ -64,6 +69,8 @@ class Feed:
 
     def __init__(self, shards: list[tuple[str, str]]) -> None:
         self._links = {name: ShardLink(name, region) for name, region in shards}
+        self.endings: Counter[str] = Counter()
+        """Readers that left or were refused, over all shards, by `roster.Ending`."""
 
     @property
     def links(self) -> list[ShardLink]:
@@ -137,19 +144,21 @@ class Feed:
             return [FeedHead(name, last_seq)]
         return []
 
-    def told(self, name: str, isolate: str, *, buffered_amount: bool) -> None:
-        """A shard says what it runs on."""
+    def told(self, name: str, isolate: str, load: ShardLoad, *, buffered_amount: bool) -> None:
+        """A shard says what it runs on and what it does."""
+        self.endings.update(load.endings)
         link = self._links.get(name)
         if link is not None:
-            link.isolate, link.buffered_amount = isolate, buffered_amount
+            link.isolate, link.load, link.buffered_amount = isolate, load, buffered_amount
 
     def send(self, batch: Batch, now_us: int) -> list[Command]:
         """Hand a batch to every shard that keeps up."""
         commands: list[Command] = []
+        window_bytes = min(WINDOW_BYTES, ALL_WINDOWS_BYTES // max(1, len(self._links)))
         for link in self._links.values():
             if link.state is not LinkState.OPEN:
                 continue
-            if link.skipped or (link.on_the_way and link.unacked_bytes + batch.size_bytes > WINDOW_BYTES):
+            if link.skipped or (link.on_the_way and link.unacked_bytes + batch.size_bytes > window_bytes):
                 link.skipped = True
                 continue
             if not link.on_the_way:

@@ -152,8 +152,8 @@ class Relay:
                 commands += self.feed.opened(name, self.last_seq, now_us)
             case ShardClosed(name):
                 self.feed.closed(name, now_us)
-            case ShardAcked(name, seq, clients, isolate, buffered_amount):
-                self.feed.told(name, isolate, buffered_amount=buffered_amount)
+            case ShardAcked(name, seq, clients, isolate, buffered_amount, load):
+                self.feed.told(name, isolate, load, buffered_amount=buffered_amount)
                 commands += self.feed.acked(name, seq, clients, self.last_seq, now_us)
             case _:
                 assert_never(event)

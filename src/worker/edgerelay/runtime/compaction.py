@@ -104,7 +104,7 @@ class Compaction:
         return catalog.figures()
 
     def _hour_of_the_minute(self) -> int:
-        """An hour that nothing points to. Each has its turn, so that whatever became of it, its index is right again."""
+        """An hour that nothing points to. Each has its turn, so its index is right again, whatever became of it."""
         now_us = self._clock()
         age = now_us // MINUTE_US % (self._index.kept_us // HOUR_US)
         return hour_of(now_us - SETTLE_US) - 1 - age

@@ -71,9 +71,14 @@ class SnapshotTaker:
                     acked_seq=link.acked_seq,
                     isolate=link.isolate,
                     buffered_amount=link.buffered_amount,
+                    behind=link.load.behind,
+                    deliveries_per_s=link.load.deliveries_per_s,
+                    deliveries=link.load.deliveries,
+                    prepared=link.load.prepared,
                 )
                 for link in relay.feed.links
             ],
+            endings=dict(relay.feed.endings),
             flush_ms=flush_ms,
         )
 

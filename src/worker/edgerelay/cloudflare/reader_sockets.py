@@ -1,0 +1,159 @@
+"""The sockets of one shard's readers: letting them in, sending, and seeing them off.
+
+What is known of a reader is attached to its socket, so that it outlives the shard's memory. What a reader gets next is
+`relay.shard`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+import js
+from pyodide.ffi import JsException, to_js
+
+from edgerelay.api.address import client_address, network_of
+from edgerelay.api.message import Request, Response, error_response
+from edgerelay.cloudflare.log import JsonLog
+from edgerelay.config import Settings
+from edgerelay.relay.placement import ShardKind
+from edgerelay.relay.roster import Admission, Ending, Reader, Roster
+
+__all__ = ["ReaderSockets", "close_socket"]
+
+AGENT_CHARS: Final = 80
+"""Of a client's User-Agent, which goes into the log."""
+
+RETRY_AFTER_S: Final = "30"
+"""How long whoever is refused should wait."""
+
+_TAG: Final = "reader"
+_POLICY_VIOLATION: Final = 1008
+_ENDINGS: Final = {"ConsumerTooSlow": Ending.TOO_SLOW, "FutureCursor": Ending.FUTURE_CURSOR}
+
+
+class ReaderSockets:
+    """Sockets by the names of their readers."""
+
+    def __init__(
+        self,
+        state: Any,
+        settings: Settings,
+        log: JsonLog,
+        clock: Callable[[], int],
+        left: Callable[[str], None],
+    ) -> None:
+        """`state` is the platform's; `left` is told when a reader is not there any more."""
+        self._state = state
+        self._settings = settings
+        self._log = log
+        self._clock = clock
+        self._left = left
+        self._sockets: dict[str, Any] = {}
+        self.roster = Roster(self._admission(ShardKind.LIVE))
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def serve(self, kind: ShardKind) -> None:
+        """What the shard is for decides how many it takes."""
+        self.roster.admission = self._admission(kind)
+
+    def restore(self) -> list[str]:
+        """Take over the sockets that outlived our memory; answers their readers' names."""
+        for socket in self._state.getWebSockets(_TAG):
+            reader, known = _attached(socket)
+            self._sockets[reader] = socket
+            self.roster.enter(reader, known)
+        return list(self._sockets)
+
+    def refuse(self, request: Request, behind: int) -> Response | None:
+        """Why a client may not come in. Its own doing is 429; for anything else another shard may be tried."""
+        refusal = self.roster.refuse(client_address(request), behind, self._clock())
+        if refusal is None:
+            return None
+        status, error = (429, "TooManyConnections") if refusal.is_final else (503, "ShardFull")
+        return error_response(request, status, error, refusal.message, {"retry-after": RETRY_AFTER_S})
+
+    def accept(self, request: Request, wire: str, cursor: int | None) -> tuple[str, Any]:
+        """Let a client in; answers its reader's name and the client's end of the socket."""
+        client, server = js.WebSocketPair.new().object_values()
+        reader = uuid.uuid4().hex
+        self._state.acceptWebSocket(server, to_js([_TAG]))
+        agent = request.headers.get("user-agent", "")[:AGENT_CHARS]
+        known = Reader(client_address(request), agent, wire, cursor, self._clock())
+        server.serializeAttachment(_attachment(reader, known))
+        self._sockets[reader] = server
+        self.roster.enter(reader, known)
+        return reader, client
+
+    def unsent(self, reader: str) -> int | None:
+        """Bytes that wait in a socket; None if it does not tell."""
+        return getattr(self._sockets.get(reader), "bufferedAmount", None)
+
+    def send(self, reader: str, frames: list[Any], size_bytes: int = 0) -> None:
+        """Send frames; `size_bytes` is their size if they are events, 0 if they have no number."""
+        socket = self._sockets.get(reader)
+        if socket is None:
+            return
+        try:
+            send = socket.send
+            for frame in frames:
+                send(frame)
+        except JsException:
+            self.forget(reader, Ending.GONE)
+        else:
+            if size_bytes:
+                self.roster.sent(reader, len(frames), size_bytes)
+
+    def gone(self, socket: Any) -> None:
+        """A socket closed or broke."""
+        self.forget(_attached(socket)[0], Ending.GONE)
+
+    def close(self, reader: str, reason: str) -> None:
+        """Close a reader's socket for a reason that it was told."""
+        socket = self._sockets.get(reader)
+        self.forget(reader, _ENDINGS[reason])
+        close_socket(socket, _POLICY_VIOLATION, reason)
+
+    def forget(self, reader: str, ending: Ending) -> None:
+        """A reader is not there any more; what is known of it goes into the log."""
+        self._sockets.pop(reader, None)
+        known = self.roster.leave(reader, ending)
+        if known is not None:
+            facts: dict[str, object] = {"reader": reader, "reason": ending, "network": network_of(known.address)}
+            facts |= {"agent": known.agent, "wire": known.wire, "cursor": known.cursor}
+            facts |= {"seconds": known.seconds(self._clock()), "events": known.events, "bytes": known.bytes}
+            self._log.write("info", "reader_ended", facts)
+            self._left(reader)
+
+    def _admission(self, kind: ShardKind) -> Admission:
+        settings = self._settings
+        behind, per_address = settings.shard_clients, settings.address_clients
+        if kind is ShardKind.REPLAY:
+            behind, per_address = settings.replay_clients, settings.address_replays
+        return Admission(settings.shard_clients, behind, per_address, settings.shard_deliveries_per_s)
+
+
+def close_socket(socket: Any, code: int, reason: str) -> None:
+    """Close a socket that may be closed already, or None."""
+    try:
+        if socket is not None:
+            socket.close(code, reason)
+    except JsException:
+        return
+
+
+def _attachment(reader: str, known: Reader) -> str:
+    return json.dumps([reader, known.address, known.agent, known.wire, known.cursor, known.since_us])
+
+
+def _attached(socket: Any) -> tuple[str, Reader]:
+    """A reader's name, and what was known of it when it came; version 0.1.0 attached the name alone."""
+    attached = socket.deserializeAttachment()
+    if not attached.startswith("["):
+        return attached, Reader("", "", "firehose", None, 0)
+    reader, *known = json.loads(attached)
+    return reader, Reader(*known)

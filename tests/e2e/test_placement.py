@@ -1,0 +1,247 @@
+"""Many shards: where readers are brought, what happens when one is full, mute or ends, and who is not let in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
+from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.offline.preparation import Prepared
+from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
+
+LIMIT_S = 60.0
+LIVE, REPLAY = "live-enam-", "replay-enam-"
+"""The simulated platform says that all of us are in Austin."""
+
+
+@pytest.fixture
+def background() -> Iterator[NetworkThread]:
+    with NetworkThread(SimulatedNetwork(seed="placement", accounts=5)) as network:
+        yield network
+
+
+def emitted(background: NetworkThread) -> list[Seen]:
+    return [seen(each.frame) for each in background.call(lambda network: list(network.hosts[0].frames))]
+
+
+def clients(relay: Relay) -> dict[str, int]:
+    """Readers by shard."""
+    return {each["name"]: each["clients"] for each in relay.state()["shards"]}
+
+
+def wait_for_clients(relay: Relay, expected: Mapping[str, int]) -> None:
+    wait_until(lambda: clients(relay) == expected, LIMIT_S, f"{expected}, not {clients(relay)}")
+
+
+def come(relay: Relay, number: int = 1, **headers: str) -> FrameReader:
+    """A live reader of an address of its own."""
+    address = {"CF-Connecting-IP": f"198.51.{number // 250}.{number % 250 + 1}"}
+    return FrameReader(relay.ws_url, timeout_s=LIMIT_S, headers={**address, **headers})
+
+
+def refusal(relay: Relay, number: int = 1, path: str = "", **headers: str) -> tuple[int, dict[str, Any], str]:
+    """Status, body and `Retry-After` of an answer that does not upgrade."""
+    target = urlsplit(relay.worker_url)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=LIMIT_S)
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    upgrade |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "CF-Connecting-IP": f"198.51.0.{number + 1}"}
+    connection.request("GET", f"/xrpc/com.atproto.sync.subscribeRepos{path}", headers={**upgrade, **headers})
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read() or b"{}"), answer.getheader("retry-after", "")
+    connection.close()
+    return found
+
+
+class TestSpill:
+    def test_a_full_shard_is_passed_over_and_all_full_is_said(self, tmp_path: Path, background: NetworkThread) -> None:
+        more = {"SHARD_CLIENTS": "2", "SHARDS_PER_REGION": "2"}
+        with Relay(tmp_path, {**upstream_settings(background), **more}) as relay, ExitStack() as stack:
+            for number in range(4):
+                stack.enter_context(come(relay, number))
+            wait_for_clients(relay, {f"{LIVE}0": 2, f"{LIVE}1": 2})
+            status, body, retry_after = refusal(relay, 5)
+            assert (status, body["error"], retry_after) == (429, "RelayFull", "30")
+            with Subscriber(relay.ws_url, 0) as replaying:
+                replaying.wait_for(len(emitted(background)), LIMIT_S)
+                wait_for_clients(relay, {f"{LIVE}0": 2, f"{LIVE}1": 2, f"{REPLAY}0": 1})
+            assert relay.state()["endings"]["refused_full"] >= 2
+
+    def test_who_leaves_makes_room_and_an_empty_shard_is_forgotten(
+        self, tmp_path: Path, background: NetworkThread
+    ) -> None:
+        more = {"SHARD_CLIENTS": "1", "SHARDS_PER_REGION": "2"}
+        with Relay(tmp_path, {**upstream_settings(background), **more}) as relay:
+            with come(relay, 1), come(relay, 2):
+                wait_for_clients(relay, {f"{LIVE}0": 1, f"{LIVE}1": 1})
+            wait_for_clients(relay, {})
+            with come(relay, 3), come(relay, 4) as reader:
+                wait_for_clients(relay, {f"{LIVE}0": 1, f"{LIVE}1": 1})
+                background.call(lambda network: network.traffic.run(1))
+                reader.read()
+
+    def test_no_more_shards_than_there_may_be(self, tmp_path: Path, background: NetworkThread) -> None:
+        more = {"SHARD_CLIENTS": "1", "SHARDS_MAX": "1"}
+        with Relay(tmp_path, {**upstream_settings(background), **more}) as relay, come(relay, 1):
+            wait_for_clients(relay, {f"{LIVE}0": 1})
+            wait_until(lambda: refusal(relay, 2)[0] == 429, LIMIT_S, "the table is known at the door")
+
+    def test_no_more_clients_than_there_may_be(self, tmp_path: Path, background: NetworkThread) -> None:
+        with Relay(tmp_path, {**upstream_settings(background), "CLIENTS_MAX": "1"}) as relay, come(relay, 1):
+            wait_for_clients(relay, {f"{LIVE}0": 1})
+            wait_until(lambda: refusal(relay, 2)[0] == 429, LIMIT_S, "the table is known at the door")
+
+
+class TestFailures:
+    def test_a_shard_that_does_not_answer_is_passed_over(self, tmp_path: Path, background: NetworkThread) -> None:
+        with Relay(tmp_path, upstream_settings(background)) as relay, Subscriber(relay.ws_url) as before:
+            wait_for_clients(relay, {f"{LIVE}0": 1})
+            relay.rehearse("mute_shard", f"{LIVE}0")
+            with come(relay, 1), come(relay, 2) as reader:
+                wait_for_clients(relay, {f"{LIVE}0": 1, f"{LIVE}1": 2})
+                background.call(lambda network: network.traffic.run(20))
+                reader.read()
+                before.wait_for(20, LIMIT_S)
+
+    def test_shards_end_one_by_one_and_readers_miss_nothing(self, tmp_path: Path, background: NetworkThread) -> None:
+        """Their sockets end with them; whoever comes back finds the shard that comes back, or another."""
+        settings = {**upstream_settings(background), "SHARD_CLIENTS": "2"}
+        with Relay(tmp_path, settings) as relay, ExitStack() as stack:
+            readers = [stack.enter_context(Subscriber(relay.ws_url, 0)) for _ in range(5)]
+            wait_until(lambda: sum(clients(relay).values()) == 5, LIMIT_S, "five readers")
+            assert len(clients(relay)) == 3
+            for turn in range(6):
+                names = list(clients(relay)) or [f"{REPLAY}0"]
+                relay.rehearse("end_shard", names[turn % len(names)])
+                background.call(lambda network: network.traffic.run(20))
+                for reader in readers:
+                    reader.wait_for(len(emitted(background)), LIMIT_S)
+            for reader in readers:
+                check_arrived(reader.events, emitted(background))
+                assert reader.seqs == readers[0].seqs
+            assert sum(reader.connections for reader in readers) > len(readers)
+
+    def test_relay_state_ends_again_and_again_while_readers_come(
+        self, tmp_path: Path, background: NetworkThread
+    ) -> None:
+        with Relay(tmp_path, upstream_settings(background)) as relay, ExitStack() as stack:
+            relay.wait_live()
+            readers = []
+            for _ in range(4):
+                relay.rehearse("abort")
+                readers.append(stack.enter_context(Subscriber(relay.ws_url, 0)))
+                background.call(lambda network: network.traffic.run(20))
+            for reader in readers:
+                reader.wait_for(len(emitted(background)), LIMIT_S)
+                check_arrived(reader.events, emitted(background))
+                assert reader.seqs == readers[0].seqs
+
+
+class LimitedRelay(Relay):
+    """A relay with a lower limit of requests."""
+
+    REQUESTS = 6
+
+    def _spawn(self, prepared: Prepared, configuration: Path, lock: IO[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        derived = json.loads(configuration.read_text())
+        [limit] = [each for each in derived["ratelimits"] if each["name"] == "REQUEST_LIMIT"]
+        limit["simple"] = {"limit": self.REQUESTS, "period": 60}
+        configuration.write_text(json.dumps(derived))
+        return super()._spawn(prepared, configuration, lock, log)
+
+
+class TestLimits:
+    def test_connections_of_one_address(self, tmp_path: Path, background: NetworkThread) -> None:
+        with (
+            Relay(tmp_path, {**upstream_settings(background), "ADDRESS_CLIENTS": "2"}) as relay,
+            come(relay, 1, **{"CF-Connecting-IP": "2001:db8:1:2::1"}) as first,
+            come(relay, 1, **{"CF-Connecting-IP": "2001:db8:1:2::2"}),
+        ):
+            status, body, retry_after = refusal(relay, 1, **{"CF-Connecting-IP": "2001:db8:1:2:ffff::"})
+            assert (status, body["error"], retry_after) == (429, "TooManyConnections", "30")
+            come(relay, 1, **{"CF-Connecting-IP": "2001:db8:1:3::1"}).close()
+            first.close()
+
+            def is_let_in() -> bool:
+                try:
+                    come(relay, 1, **{"CF-Connecting-IP": "2001:db8:1:2::3"}).close()
+                except StreamClosed:
+                    return False
+                return True
+
+            wait_until(is_let_in, LIMIT_S, "room for another of that address")
+
+    def test_requests_of_one_address(self, tmp_path: Path, background: NetworkThread) -> None:
+        address = {"CF-Connecting-IP": "203.0.113.5"}
+        with LimitedRelay(tmp_path, upstream_settings(background)) as relay:
+            for path in ("/health", "/nothing", "/xrpc/com.atproto.sync.getRepoStatus?did=did:web:pds.test") * 2:
+                assert relay.get(path, headers=address)[0] != 429
+            status, body = relay.get("/health", headers=address)
+            assert (status, body["error"]) == (429, "RateLimitExceeded")
+            assert relay.get("/health", headers={"CF-Connecting-IP": "203.0.113.6"})[0] == 200
+
+    def test_tokens(self, tmp_path: Path, background: NetworkThread) -> None:
+        settings = {**upstream_settings(background), "SUBSCRIBER_TOKENS": "one-token,another-token"}
+        with Relay(tmp_path, settings) as relay:
+            come(relay, 1, Authorization="Bearer another-token").close()
+            assert refusal(relay, 2, "?token=one-token")[0] == 101
+            for path, headers in (
+                ("", {}),
+                ("?token=wrong-token", {}),
+                ("", {"Authorization": "Bearer wrong-token"}),
+                ("?token=" + "x" * 8_000, {}),
+                ("?token=one-token&token=another-token", {}),
+            ):
+                status, body, _ = refusal(relay, 3, path, **headers)
+                assert (status, body["error"]) == (401, "AuthenticationRequired")
+            ours = [line for line in relay.log_path.read_text().splitlines() if line.startswith("{")]
+            assert not [line for line in ours if "-token" in line]
+
+
+def test_a_crowd_and_a_burst_beyond_the_limits(tmp_path: Path, background: NetworkThread) -> None:
+    """Three hundred readers on several shards; a burst of others is answered and disturbs nobody."""
+    count, burst = 300, 400
+    settings = {**upstream_settings(background), "SHARD_CLIENTS": "80", "CLIENTS_MAX": str(count)}
+    with Relay(tmp_path, settings) as relay, ExitStack() as stack:
+        relay.wait_live()
+        readers = [stack.enter_context(come(relay, number)) for number in range(count)]
+        wait_until(lambda: sum(clients(relay).values()) == count, LIMIT_S, "all of them are known")
+        assert len(clients(relay)) == 4
+        prepared = sum(each["prepared"] for each in relay.state()["shards"])
+        first = len(emitted(background))
+        statuses: Counter[int] = Counter()
+
+        def storm() -> None:
+            for number in range(burst // 4):
+                statuses[refusal(relay, number % 200)[0]] += 1
+
+        threads = [threading.Thread(target=storm) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(5):
+            background.call(lambda network: network.traffic.run(20))
+        expected = len(emitted(background)) - first
+        arrived = [[seen(reader.read()) for _ in range(expected)] for reader in readers]
+        for thread in threads:
+            thread.join(LIMIT_S)
+        assert statuses == {429: burst}
+        for events in arrived:
+            assert [each.seq for each in events] == [each.seq for each in arrived[0]]
+        check_arrived(arrived[0], emitted(background)[first:])
+        wait_until(
+            lambda: sum(each["prepared"] for each in relay.state()["shards"]) == prepared + 4 * expected,
+            LIMIT_S,
+            "each shard made each event ready once, however many read it",
+        )
+        assert sum(clients(relay).values()) == count
