@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import sqlite3
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from edgerelay.runtime.schema import SCHEMA_VERSION
 from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
 from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.offline.preparation import Prepared
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
+from tests.e2e.test_state import database
 
 LIMIT_S = 60.0
 LIVE, REPLAY = "live-enam-", "replay-enam-"
@@ -146,6 +149,39 @@ class TestFailures:
                 reader.wait_for(len(emitted(background)), LIMIT_S)
                 check_arrived(reader.events, emitted(background))
                 assert reader.seqs == readers[0].seqs
+
+
+def test_without_relay_state_a_reader_comes_in_reads_the_archive_and_waits(
+    tmp_path: Path, background: NetworkThread
+) -> None:
+    """RelayState refuses a state that a newer version wrote, which is as good as being away."""
+    settings = {**upstream_settings(background), "SEAL_S": "1", "ALARM_S": "5"}
+    with Relay(tmp_path, settings) as relay:
+        with Subscriber(relay.ws_url, 0) as reader:
+            background.call(lambda network: network.traffic.run(50))
+            reader.wait_for(len(emitted(background)), LIMIT_S)
+        wait_until(
+            lambda: relay.state()["archive"]["archived_seq"] >= reader.seqs[-1], LIMIT_S, "everything is in the archive"
+        )
+        relay.stop()
+        set_schema_version(tmp_path, SCHEMA_VERSION + 1)
+        relay.start()
+        assert relay.get("/state")[0] == 503
+        with Subscriber(relay.ws_url, 0, read_limit_s=LIMIT_S) as late:
+            late.wait_for(len(reader.events), LIMIT_S)
+            assert (late.seqs, late.connections) == (reader.seqs, 1)
+            background.call(lambda network: network.traffic.run(20))
+            relay.stop()
+            set_schema_version(tmp_path, SCHEMA_VERSION)
+            relay.start()
+            late.wait_for(len(emitted(background)), LIMIT_S)
+            check_arrived(late.events, emitted(background))
+
+
+def set_schema_version(state_dir: Path, version: int) -> None:
+    with closing(sqlite3.connect(database(state_dir))) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (version,))
+        connection.commit()
 
 
 class LimitedRelay(Relay):

@@ -2,6 +2,7 @@
 
     EdgeRelayError
     ├── ObjectIndexError              the index of the archive does not answer: a cache, which is made anew
+    ├── LogAwayError                  RelayState does not answer a shard: asked again, and nothing is lost
     ├── ObjectStoreError              the bucket of the archive does not answer: tried again, and nothing is lost
     │   └── ObjectMissingError        it has no object of that name
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on

@@ -291,15 +291,18 @@ class TestCursors:
         theatre.run()
         assert reader.got == ["OutdatedCursor", 10]
 
-    def test_before_the_feed_is_open_nothing_is_asked(self) -> None:
+    def test_before_the_feed_is_open_what_there_is_is_read(self) -> None:
         theatre = Theatre()
         reader = theatre.join("a", ALL)
-        theatre.pump()
-        assert theatre.commands == []
         theatre.append(10)
-        theatre.feed_head()
         theatre.run()
         assert reader.got == [10]
+        theatre.append(10)
+        theatre.pump()
+        assert theatre.commands == [], "after it found nothing it waits for the feed"
+        theatre.feed_head()
+        theatre.run()
+        assert reader.got == [10, 20]
 
     def test_a_future_cursor_is_refused(self) -> None:
         theatre = Theatre()

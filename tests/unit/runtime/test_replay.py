@@ -12,9 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.archive.batch import Batch
 from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import ObjectName
+from edgerelay.relay.shard import History
 from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.replay import LogAwayError, Replay
+from tests.coroutines import finished
 from tests.histories import NOON_US, Past, Reader
 
 
@@ -128,6 +132,41 @@ STEPS = st.lists(
     ),
     max_size=40,
 )
+
+
+class TestWithoutTheLog:
+    """RelayState is away."""
+
+    @pytest.fixture
+    def replay(self, past: Past) -> Replay[Batch]:
+        async def away(_: int) -> History[Batch]:
+            raise LogAwayError("stopped")
+
+        return Replay(past.reader(), away, past.lines)
+
+    @pytest.mark.parametrize("cursor", [1, NOON_US + 1, NOON_US + 33, NOON_US + 60])
+    def test_the_archive_is_read_to_its_end_and_then_one_waits(
+        self, past: Past, replay: Replay[Batch], cursor: int
+    ) -> None:
+        reader = Reader(replay, cursor)
+        with pytest.raises(LogAwayError):
+            reader.read_all()
+        assert reader.seen == [event for event in past.events if cursor <= event[0] <= NOON_US + 60]
+        assert not reader.holes
+
+    def test_a_gap_is_not_passed_over_and_not_told(self, past: Past, replay: Replay[Batch]) -> None:
+        del past.objects.objects[sorted(past.objects.objects)[1]]
+        reader = Reader(replay, NOON_US + 1)
+        with pytest.raises(LogAwayError):
+            reader.read_all()
+        assert reader.seen
+        assert (reader.holes, reader.seen[-1][0] < NOON_US + 60) == ([], True)
+
+    def test_damage_waits_too(self, past: Past, replay: Replay[Batch]) -> None:
+        for name in past.objects.objects:
+            past.objects.objects[name] = past.objects.objects[name][:-5]
+        with pytest.raises(LogAwayError):
+            finished(replay.find(NOON_US + 1))
 
 
 @given(STEPS, st.sampled_from([1, 1_000, 10**6]))

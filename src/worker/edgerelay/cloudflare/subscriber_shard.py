@@ -52,7 +52,7 @@ from edgerelay.relay.shard import (
 from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay.runtime.hidden_reader import HiddenReader
 from edgerelay.runtime.objects import ObjectStoreError
-from edgerelay.runtime.replay import Replay
+from edgerelay.runtime.replay import LogAwayError, Replay
 
 __all__ = ["SHARD_REHEARSALS", "Buffered", "SubscriberShard"]
 
@@ -321,7 +321,7 @@ class SubscriberShard(DurableObject):
     async def _read(self, reader: str, cursor: int) -> None:
         try:
             history = await self._replay.find(cursor)
-        except (JsException, OSError, ObjectStoreError) as error:
+        except (LogAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
             self._shard.read_failed(reader)
@@ -334,7 +334,10 @@ class SubscriberShard(DurableObject):
         return _bytes(await self._relay().hidden(after))
 
     async def _read_log(self, cursor: int) -> History[Buffered]:
-        return _history(await self._relay().read(cursor))
+        try:
+            return _history(await self._relay().read(cursor))
+        except (JsException, OSError) as error:
+            raise LogAwayError(str(error)) from error
 
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""

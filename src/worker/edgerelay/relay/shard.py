@@ -13,6 +13,7 @@ Rules:
 3. A reader that lies beyond the head waits for the batch that reaches its cursor.
 4. A reader that joins the live stream while there is no feed begins with whatever the next feed begins with. One whose
    cursor seems to lie in the future waits for the feed: only that tells what the newest number is.
+   Everybody else reads what there is without waiting for the feed.
 5. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
 6. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
    memory until its peer goes away.
@@ -125,6 +126,9 @@ class _Reader(Generic[B]):
     progress_us: int
     pace: BlindPace
     is_doubtful: bool = False
+    is_idle: bool = False
+    """There was nothing at its cursor, and without a head nothing tells when there will be."""
+
     batch: B | None = None
     reading: bool = False
     unsent_bytes: int = 0
@@ -217,6 +221,7 @@ class Shard(Generic[B]):
             return []
         reader.reading = False
         reader.batch = history.batch
+        reader.is_idle = history.batch is None and history.missing_up_to < reader.cursor
         told: list[ShardCommand[B]] = []
         if reader.cursor <= history.missing_up_to:
             if reader.tell_missing:
@@ -302,8 +307,10 @@ class Shard(Generic[B]):
         batch = reader.batch or self.ring.find(reader.cursor)
         if batch is not None:
             return [self._part(reader, batch, now_us)]
-        if self.head is None or reader.cursor > self.head:
-            if self.head is not None and reader.cursor == self.head + 1:
+        if self.head is None and (reader.is_doubtful or reader.is_idle):
+            return []
+        if self.head is not None and reader.cursor > self.head:
+            if reader.cursor == self.head + 1:
                 self._go_live(reader)
             return []
         reader.reading = True

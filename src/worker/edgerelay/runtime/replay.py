@@ -1,7 +1,8 @@
 """Where a reader that is behind finds what comes next: in the archive or in RelayState's log.
 
 RelayState tells up to which number its log has forgotten everything. What lies before that is looked for in the
-archive; what is in neither, or is damaged, is reported as missing.
+archive; what is in neither, or is damaged, is reported as missing. While RelayState is away, the archive is read on as
+far as it reaches without a gap: only the log could tell whether a gap is one.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.ring import HasHead
 from edgerelay.relay.shard import History
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
 from edgerelay.runtime.ports import LogSink
 
-__all__ = ["Replay"]
+__all__ = ["LogAwayError", "Replay"]
 
 B = TypeVar("B", bound=HasHead)
+
+
+class LogAwayError(EdgeRelayError):
+    """RelayState does not answer. It is asked again, and nothing is lost meanwhile."""
 
 
 class Replay(Generic[B]):
@@ -28,7 +34,7 @@ class Replay(Generic[B]):
         log: Callable[[int], Awaitable[History[B]]],
         sink: LogSink,
     ) -> None:
-        """`log` asks RelayState."""
+        """`log` asks RelayState, and raises `LogAwayError` if that does not answer."""
         self._archive = archive
         self._log = log
         self._sink = sink
@@ -37,9 +43,25 @@ class Replay(Generic[B]):
     async def find(self, cursor: int) -> History[B]:
         """The batch or block with the first event whose number is at least `cursor`, and what is missing before it.
 
-        Raises whatever RelayState's answer raises, and:
+        Raises:
+            LogAwayError: RelayState does not answer, and the archive does not go on at the cursor.
             ObjectStoreError: the bucket does not answer.
         """
+        try:
+            return await self._find(cursor)
+        except LogAwayError:
+            block = await self._undamaged(cursor)
+            if block is None or block.head.prev_seq >= cursor:
+                raise
+            return History(block, 0)
+
+    async def _undamaged(self, cursor: int) -> B | None:
+        try:
+            return await self._archive.find(cursor)
+        except DamagedError:
+            return None
+
+    async def _find(self, cursor: int) -> History[B]:
         if cursor > self._forgotten_seq:
             history = await self._log(cursor)
             self._forgotten_seq = history.missing_up_to
