@@ -2,7 +2,6 @@
 
     EdgeRelayError
     ├── ObjectIndexError              the index of the archive does not answer: a cache, which is made anew
-    ├── LogAwayError                  RelayState does not answer a shard: asked again, and nothing is lost
     ├── ObjectStoreError              the bucket of the archive does not answer: tried again, and nothing is lost
     │   └── ObjectMissingError        it has no object of that name
     ├── PeerError                     a peer's fault: dropped, counted, and the stream goes on
@@ -16,6 +15,7 @@
     │       ├── RecordError           a record that has no JSON form
     │       └── TreeError             a Merkle search tree, or the operations on it
     ├── QueueError                    the queue of groups did not take a message, which is a hint
+    ├── RelayAwayError                RelayState does not answer a shard: asked again, and nothing is lost
     ├── SettingsError                 the operator's fault: the relay refuses to start, by the setting's name
     └── InvariantError                our fault: stop loudly, never go on with a broken promise
         ├── AccountRecordError        a stored account

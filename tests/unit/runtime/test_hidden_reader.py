@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from edgerelay.archive.batch import BatchBuilder, BatchHead
@@ -9,6 +11,7 @@ from edgerelay.archive.hiding import Visibility, VisibilityChange, encode_change
 from edgerelay.relay.accounts import hash_did
 from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.runtime.hidden_reader import HiddenReader
+from edgerelay.runtime.replay import RelayAwayError
 from tests.coroutines import finished
 from tests.oracle import frames
 
@@ -28,17 +31,26 @@ class State:
         self.versions = [10, 20, 30]
         self.asked: list[int] = []
         self.problem = ""
+        self.is_away = False
         self.hidden = HiddenAccounts()
-        self.reader = HiddenReader(self.hidden, self.ask)
+        self.stored: list[int] = []
+        self.reader = HiddenReader(self.hidden, self.ask, self.tell_stored)
 
     async def ask(self, after: int) -> bytes:
         self.asked.append(after)
+        if self.is_away:
+            raise RelayAwayError("stopped")
         if self.problem:
             raise OSError(self.problem)
-        page = [version for version in self.versions if version > after][:PAGE]
-        return encode_changes(
-            [VisibilityChange(version, hash_did(frames.did(version)), Visibility.DELETED) for version in page]
-        )
+        return encode_changes(changes([version for version in self.versions if version > after][:PAGE]))
+
+    async def tell_stored(self) -> AsyncIterator[list[VisibilityChange]]:
+        for version in self.stored:
+            yield changes([version])
+
+
+def changes(versions: list[int]) -> list[VisibilityChange]:
+    return [VisibilityChange(version, hash_did(frames.did(version)), Visibility.DELETED) for version in versions]
 
 
 def test_it_begins_with_all_of_them() -> None:
@@ -86,7 +98,18 @@ def test_what_changes_meanwhile_is_asked_for_too() -> None:
             state.reader.saw(head_of("#account"))
         return page
 
-    state.reader = HiddenReader(state.hidden, meanwhile)
+    state.reader = HiddenReader(state.hidden, meanwhile, state.tell_stored)
     finished(state.reader.refresh())
     assert state.hidden.version == 20
     assert not state.reader.is_behind
+
+
+def test_while_relay_state_is_away_what_it_stored_counts_until_the_feed_is_back() -> None:
+    state = State()
+    state.is_away, state.stored = True, [10, 20]
+    finished(state.reader.refresh())
+    assert (state.hidden.version, len(state.hidden), state.reader.is_behind) == (20, 2, False)
+    state.is_away = False
+    state.reader.missed()
+    finished(state.reader.refresh())
+    assert (state.asked[-2:], len(state.hidden)) == ([20, 30], 3)

@@ -17,7 +17,7 @@ from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import ObjectName
 from edgerelay.relay.shard import History
 from edgerelay.runtime.objects import ObjectStoreError
-from edgerelay.runtime.replay import LogAwayError, Replay
+from edgerelay.runtime.replay import RelayAwayError, Replay
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past, Reader
 
@@ -140,7 +140,7 @@ class TestWithoutTheLog:
     @pytest.fixture
     def replay(self, past: Past) -> Replay[Batch]:
         async def away(_: int) -> History[Batch]:
-            raise LogAwayError("stopped")
+            raise RelayAwayError("stopped")
 
         return Replay(past.reader(), away, past.lines)
 
@@ -149,7 +149,7 @@ class TestWithoutTheLog:
         self, past: Past, replay: Replay[Batch], cursor: int
     ) -> None:
         reader = Reader(replay, cursor)
-        with pytest.raises(LogAwayError):
+        with pytest.raises(RelayAwayError):
             reader.read_all()
         assert reader.seen == [event for event in past.events if cursor <= event[0] <= NOON_US + 60]
         assert not reader.holes
@@ -157,7 +157,7 @@ class TestWithoutTheLog:
     def test_a_gap_is_not_passed_over_and_not_told(self, past: Past, replay: Replay[Batch]) -> None:
         del past.objects.objects[sorted(past.objects.objects)[1]]
         reader = Reader(replay, NOON_US + 1)
-        with pytest.raises(LogAwayError):
+        with pytest.raises(RelayAwayError):
             reader.read_all()
         assert reader.seen
         assert (reader.holes, reader.seen[-1][0] < NOON_US + 60) == ([], True)
@@ -165,7 +165,7 @@ class TestWithoutTheLog:
     def test_damage_waits_too(self, past: Past, replay: Replay[Batch]) -> None:
         for name in past.objects.objects:
             past.objects.objects[name] = past.objects.objects[name][:-5]
-        with pytest.raises(LogAwayError):
+        with pytest.raises(RelayAwayError):
             finished(replay.find(NOON_US + 1))
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
@@ -20,11 +19,12 @@ from workers import DurableObject, Response
 from edgerelay.api.message import Request
 from edgerelay.api.router import finish
 from edgerelay.api.subscribe import Subscription, parse_subscription
-from edgerelay.archive.batch import HEAD_VERSION, Batch, BatchHead, decode_head
+from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
+from edgerelay.cloudflare.buffered import Buffered, cut_batch, load_block, read_bytes, read_history
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
@@ -50,16 +50,15 @@ from edgerelay.relay.shard import (
     ShardPolicy,
 )
 from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hidden_reader import HiddenReader
 from edgerelay.runtime.objects import ObjectStoreError
-from edgerelay.runtime.replay import LogAwayError, Replay
+from edgerelay.runtime.replay import RelayAwayError, Replay
 
-__all__ = ["SHARD_REHEARSALS", "Buffered", "SubscriberShard"]
+__all__ = ["SHARD_REHEARSALS", "SubscriberShard"]
 
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
-_LENGTH_BYTES: Final = 4
-_FORGOTTEN_BYTES: Final = 8
 
 PACE_MS: Final = 20
 """Milliseconds between two turns of readers whose sockets were full."""
@@ -85,14 +84,6 @@ MUTE_S: Final = 10
 _NORMAL: Final = 1000
 
 
-class Buffered(NamedTuple):
-    """A batch whose frames lie in a buffer of the platform, cut once for all readers."""
-
-    head: BatchHead
-    size_bytes: int
-    frames: list[Any]
-
-
 class SubscriberShard(DurableObject):
     """Sockets of subscribers, and the feed that they live on."""
 
@@ -108,10 +99,11 @@ class SubscriberShard(DurableObject):
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._shard: Shard[Buffered] = Shard(policy, self._readers.unsent)
         codec = BrotliCodec()
-        archive = ArchiveReader(Bucket(env.ARCHIVE._binding), lambda block: _load(open_batch(block, {codec.id: codec})))
+        bucket = Bucket(env.ARCHIVE._binding)
+        archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, {codec.id: codec})))
         self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
         self._hidden = HiddenAccounts()
-        self._hidden_reader = HiddenReader(self._hidden, self._ask_hidden)
+        self._hidden_reader = HiddenReader(self._hidden, self._ask_hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_proxy = create_proxy(self._pace)
         self._pace_timer: object | None = None
@@ -197,7 +189,7 @@ class SubscriberShard(DurableObject):
             self._shard.feed_head(json.loads(message)["head"], now_us)
             self._hidden_reader.missed()
         else:
-            batch = _cut(message, 0)
+            batch = cut_batch(message)
             self._prepared += len(batch.frames)
             self._carry_out(self._shard.batch(batch, now_us))
             self._hidden_reader.saw(batch.head)
@@ -313,7 +305,7 @@ class SubscriberShard(DurableObject):
     async def _refresh_hidden(self) -> None:
         try:
             await self._hidden_reader.refresh()
-        except (JsException, OSError) as error:
+        except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
         self._pace()
@@ -321,7 +313,7 @@ class SubscriberShard(DurableObject):
     async def _read(self, reader: str, cursor: int) -> None:
         try:
             history = await self._replay.find(cursor)
-        except (LogAwayError, ObjectStoreError) as error:
+        except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
             self._shard.read_failed(reader)
@@ -331,13 +323,16 @@ class SubscriberShard(DurableObject):
         self._pace()
 
     async def _ask_hidden(self, after: int) -> bytes:
-        return _bytes(await self._relay().hidden(after))
+        return read_bytes(await self._ask_relay("hidden", after))
 
     async def _read_log(self, cursor: int) -> History[Buffered]:
+        return read_history(await self._ask_relay("read", cursor))
+
+    async def _ask_relay(self, question: str, after: int) -> Any:
         try:
-            return _history(await self._relay().read(cursor))
+            return await getattr(self._relay(), question)(after)
         except (JsException, OSError) as error:
-            raise LogAwayError(str(error)) from error
+            raise RelayAwayError(str(error)) from error
 
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
@@ -382,40 +377,3 @@ class SubscriberShard(DurableObject):
 
 def _is_feed(raw: Any, socket: Any) -> bool:
     return bool(raw.getTags(socket)[0] == "feed")
-
-
-def _bytes(answer: Any) -> bytes:
-    """Bytes that RelayState answered."""
-    buffer = answer.buffer if hasattr(answer, "buffer") else answer
-    offset = int(getattr(answer, "byteOffset", 0))
-    data: bytes = js.Uint8Array.new(buffer, offset, int(answer.byteLength)).to_bytes()
-    return data
-
-
-def _history(answer: Any) -> History[Buffered]:
-    """What RelayState answered to a read."""
-    buffer = answer.buffer if hasattr(answer, "buffer") else answer
-    offset = int(getattr(answer, "byteOffset", 0))
-    size_bytes = int(answer.byteLength)
-    forgotten = int.from_bytes(js.Uint8Array.new(buffer, offset, _FORGOTTEN_BYTES).to_bytes(), "big")
-    batch = _cut(buffer, offset + _FORGOTTEN_BYTES) if size_bytes > _FORGOTTEN_BYTES else None
-    return History(batch, forgotten)
-
-
-def _load(batch: Batch) -> Buffered:
-    """A block of the archive."""
-    return Buffered(batch.head, batch.size_bytes, _views(to_js(batch.frames), batch.head))
-
-
-def _cut(buffer: Any, offset: int) -> Buffered:
-    """A batch message in a buffer: its head decoded, its frames as views."""
-    length = int.from_bytes(js.Uint8Array.new(buffer, offset, _LENGTH_BYTES).to_bytes(), "big")
-    start = offset + _LENGTH_BYTES
-    head = decode_head(js.Uint8Array.new(buffer, start, length).to_bytes())
-    frames = js.Uint8Array.new(buffer, start + length)
-    return Buffered(head, length + int(frames.byteLength), _views(frames, head))
-
-
-def _views(frames: Any, head: BatchHead) -> list[Any]:
-    cut = frames.subarray
-    return [cut(begin, end) for begin, end in pairwise(head.frame_starts())]

@@ -1,16 +1,18 @@
 """Keeps a shard's hidden accounts in step with RelayState's.
 
 What an `#account` event changes is known to RelayState when the event arrives, so changes are asked for when one was
-seen or may have been missed, and something is to be read back. A shard that reads nothing back asks for nothing.
+seen or may have been missed, and something is to be read back. A shard that reads nothing back asks for nothing. While
+RelayState is away, what it stored last in the bucket takes its place, until the feed is there again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 
 from edgerelay.archive.batch import BatchHead
-from edgerelay.archive.hiding import decode_changes
+from edgerelay.archive.hiding import VisibilityChange, decode_changes
 from edgerelay.relay.hidden import HiddenAccounts
+from edgerelay.runtime.replay import RelayAwayError
 
 __all__ = ["HiddenReader"]
 
@@ -20,10 +22,17 @@ _ACCOUNT = "#account"
 class HiddenReader:
     """Asks for changes, one call after the other."""
 
-    def __init__(self, hidden: HiddenAccounts, ask: Callable[[int], Awaitable[bytes]]) -> None:
-        """`ask` gets the next changes behind a version from RelayState, and an empty page if there are none."""
+    def __init__(
+        self,
+        hidden: HiddenAccounts,
+        ask: Callable[[int], Awaitable[bytes]],
+        stored: Callable[[], AsyncIterable[list[VisibilityChange]]],
+    ) -> None:
+        """`ask` gets the next changes behind a version from RelayState, and an empty page if there are none; it raises
+        `RelayAwayError`. `stored` gets all of them as RelayState stored them last."""
         self._hidden = hidden
         self._ask = ask
+        self._stored = stored
         self.is_behind = True
         """Something may have changed: nothing may be read back before `refresh`."""
 
@@ -51,8 +60,12 @@ class HiddenReader:
 
     async def _follow(self) -> None:
         try:
-            while changes := decode_changes(await self._ask(self._hidden.version)):
-                self._hidden.take(changes)
+            try:
+                while changes := decode_changes(await self._ask(self._hidden.version)):
+                    self._hidden.take(changes)
+            except RelayAwayError:
+                async for changes in self._stored():
+                    self._hidden.take(changes)
         except BaseException:
             self.is_behind = True
             raise

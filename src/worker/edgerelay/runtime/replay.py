@@ -16,12 +16,12 @@ from edgerelay.relay.shard import History
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
 from edgerelay.runtime.ports import LogSink
 
-__all__ = ["LogAwayError", "Replay"]
+__all__ = ["RelayAwayError", "Replay"]
 
 B = TypeVar("B", bound=HasHead)
 
 
-class LogAwayError(EdgeRelayError):
+class RelayAwayError(EdgeRelayError):
     """RelayState does not answer. It is asked again, and nothing is lost meanwhile."""
 
 
@@ -34,7 +34,7 @@ class Replay(Generic[B]):
         log: Callable[[int], Awaitable[History[B]]],
         sink: LogSink,
     ) -> None:
-        """`log` asks RelayState, and raises `LogAwayError` if that does not answer."""
+        """`log` asks RelayState, and raises `RelayAwayError` if that does not answer."""
         self._archive = archive
         self._log = log
         self._sink = sink
@@ -44,12 +44,12 @@ class Replay(Generic[B]):
         """The batch or block with the first event whose number is at least `cursor`, and what is missing before it.
 
         Raises:
-            LogAwayError: RelayState does not answer, and the archive does not go on at the cursor.
+            RelayAwayError: RelayState does not answer, and the archive does not go on at the cursor.
             ObjectStoreError: the bucket does not answer.
         """
         try:
             return await self._find(cursor)
-        except LogAwayError:
+        except RelayAwayError:
             block = await self._undamaged(cursor)
             if block is None or block.head.prev_seq >= cursor:
                 raise
