@@ -46,7 +46,8 @@ class SimulatorObjects:
         databases = [path for path in sorted(folder.glob("*/*.sqlite")) if _has_objects(path)]
         blobs = sorted(folder.glob("*/blobs"))
         if len(databases) != 1 or len(blobs) != 1:
-            raise ObjectStoreError(f"{state_dir} holds {len(databases)} buckets of a local relay instead of one")
+            found = f"{len(databases)} databases and {len(blobs)} folders of blobs"
+            raise ObjectStoreError(f"{state_dir} is no state of a relay that has archived something: {found}")
         self._blobs_folder = blobs[0]
         self._connection = _connect(databases[0])
 

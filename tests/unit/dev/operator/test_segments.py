@@ -200,7 +200,7 @@ def test_an_archive_that_is_not_there_is_named(tmp_path: Path, capsys: Printed) 
     assert segments("ls", "--files", tmp_path / "none") == 1
     assert f"edgerelay segments: {tmp_path / 'none'} is no folder\n" in capsys.readouterr().err
     assert segments("ls", "--state-dir", tmp_path) == 1
-    assert "0 buckets of a local relay" in capsys.readouterr().err
+    assert "0 databases" in capsys.readouterr().err
 
 
 def test_a_moment_that_is_none_is_refused(capsys: Printed) -> None:

@@ -90,9 +90,12 @@ def test_a_blob_that_is_gone_is_an_object_that_is_gone(state: State, tmp_path: P
 
 
 def test_there_must_be_one_bucket(tmp_path: Path, state: State) -> None:
-    with pytest.raises(ObjectStoreError, match="0 buckets"):
+    with pytest.raises(ObjectStoreError, match="0 databases and 0 folders"):
         SimulatorObjects(tmp_path / "none")
-    with closing(State(tmp_path, "another").database), pytest.raises(ObjectStoreError, match="2 buckets"):
+    with (
+        closing(State(tmp_path, "another").database),
+        pytest.raises(ObjectStoreError, match="2 databases and 2 folders"),
+    ):
         SimulatorObjects(tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_a_bucket() -> None:
 def test_without_any_it_is_the_state_of_make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert not is_store_named(parsed())
-    with pytest.raises(ObjectStoreError, match=r"\.state holds 0 buckets"), open_store(parsed()):
+    with pytest.raises(ObjectStoreError, match=r"\.state is no state"), open_store(parsed()):
         pass
 
 
