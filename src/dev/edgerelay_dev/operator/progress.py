@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-__all__ = ["progress"]
+__all__ = ["progress", "tell"]
 
 
 @contextmanager
@@ -24,3 +24,8 @@ def progress(total: int, unit: str, *, prints: bool = False) -> Iterator[Callabl
             bar.update()
 
         yield done
+
+
+def tell(line: str) -> None:
+    """A line on stderr; above the bar, if there is one."""
+    tqdm.write(line, file=sys.stderr)

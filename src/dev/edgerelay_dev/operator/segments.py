@@ -31,7 +31,7 @@ from edgerelay.runtime.objects import ObjectReader, ObjectStoreError
 from edgerelay_dev.brotli_codec import BrotliCodec
 from edgerelay_dev.operator.catalogue import ArchivedObject, Catalogue, OpenedObject, Problem, newest
 from edgerelay_dev.operator.event_text import event_text
-from edgerelay_dev.operator.progress import progress
+from edgerelay_dev.operator.progress import progress, tell
 from edgerelay_dev.operator.selection import Selection
 from edgerelay_dev.operator.store_argument import add_store_arguments, open_store
 from edgerelay_dev.operator.time_argument import FORMS, moment_argument
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
     def report(problem: Problem) -> None:
         problems.append(problem)
-        print(f"{problem.where}: {problem.what}", file=sys.stderr)
+        tell(f"{problem.where}: {problem.what}")
 
     try:
         with open_store(options) as objects:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edgerelay_dev.operator.progress import progress
+from edgerelay_dev.operator.progress import progress, tell
 
 
 class Terminal(io.StringIO):
@@ -35,3 +35,11 @@ def test_a_bar(
     assert ("/3" in shown.getvalue()) is is_shown
     assert isinstance(sys.stdout, io.StringIO)
     assert sys.stdout.getvalue() == ""
+
+
+def test_what_is_told_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    with progress(3, "objects") as done:
+        done()
+        tell("a problem")
+    assert "\ra problem\n" in shown.getvalue()
