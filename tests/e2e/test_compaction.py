@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from edgerelay_dev.cli import main
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
+from tests.e2e.exports import exported_frames
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Subscriber, wait_until
 
@@ -69,6 +71,12 @@ def read_all(relay: Relay, count: int) -> list[tuple[int, bytes]]:
         return [(event.seq, event.raw) for event in reader.events]
 
 
+def check_operators_view(state_dir: Path, seen: list[tuple[int, bytes]]) -> None:
+    """Whatever lies beside each other, the archive is whole, and has each event once."""
+    assert main(["segments", "verify", "--state-dir", str(state_dir)]) == 0
+    assert exported_frames(state_dir, state_dir / "exported") == [raw for _, raw in seen]
+
+
 @pytest.mark.timeout(600)
 def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -98,6 +106,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> N
         segments = relay.state()["archive"]["segments"]
         assert segments["newest_seq"] == seen[-1][0]
         assert read_all(relay, count) == seen
+        check_operators_view(tmp_path, seen)
 
         relay.stop()
         relay.vars |= at(SPARED_S)
@@ -108,6 +117,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> N
             slow.wait_for(count, LIMIT_S)
         assert keys(relay, "groups") == []
         assert read_all(relay, count) == seen
+        check_operators_view(tmp_path, seen)
         kept = keys(relay, "firehose") + keys(relay, "jetstream")
         assert sorted(asked(relay, "rows")) == sorted(kept)
         assert asked(relay, "reindex", "0") == 0

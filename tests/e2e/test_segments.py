@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.operator.simulator_objects import SimulatorObjects
 from tests.coroutines import finished
+from tests.e2e.exports import exported_frames
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, wait_until
 
@@ -55,18 +55,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield Rig(stack, tmp_path_factory.mktemp("state"))
 
 
-def framed(data: bytes) -> list[bytes]:
-    stream, found = io.BytesIO(data), []
-    while length := stream.read(4):
-        found.append(stream.read(int.from_bytes(length, "big")))
-    return found
-
-
 @pytest.mark.timeout(300)
 def test_the_frames_are_those_that_a_subscriber_saw(rig: Rig, tmp_path: Path) -> None:
-    out = tmp_path / "frames"
-    assert rig.segments("export", "--frames", "--out", str(out)) == 0
-    assert framed(out.read_bytes()) == [each.raw for each in rig.seen]
+    assert exported_frames(rig.state_dir, tmp_path / "frames") == [each.raw for each in rig.seen]
 
 
 @pytest.mark.timeout(300)
@@ -111,6 +102,4 @@ def test_the_relay_does_not_notice(rig: Rig) -> None:
 @pytest.mark.timeout(300)
 def test_so_it_is_when_the_relay_was_killed(rig: Rig, tmp_path: Path) -> None:
     rig.relay.kill()
-    out = tmp_path / "frames"
-    assert rig.segments("export", "--frames", "--out", str(out)) == 0
-    assert framed(out.read_bytes()) == [each.raw for each in rig.seen]
+    assert exported_frames(rig.state_dir, tmp_path / "frames") == [each.raw for each in rig.seen]
