@@ -65,10 +65,11 @@ def test_all_of_the_package_and_nothing_else_is_uploaded(upload: Upload, environ
     folder = upload(environment)
     uploaded = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     ours = {path for path in uploaded if path.parts[0] != "python_modules"} - {Path(WRANGLERS_NOTE)}
-    kinds = ("*.py", "*.mjs", "*.wasm")
+    kinds = ("*.py", "*.mjs", "*.wasm", "*.zdict")
     expected = {path.relative_to(WORKER) for kind in kinds for path in WORKER.rglob(kind)}
     assert ours == expected
     assert Path("edgerelay/cloudflare/secp256k1.wasm") in ours
+    assert Path("edgerelay/cloudflare/jetstream_v1.zdict") in ours
 
 
 @pytest.mark.parametrize("environment", ["develop", "production"])
