@@ -13,6 +13,7 @@ from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.cutting import HOUR_US, CutPolicy, hour_of
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.jetstream import Line, LineKind, RenderError, Rendering
+from edgerelay.archive.matching import MayMatch
 from edgerelay.archive.object_names import Folder
 from edgerelay.relay.sealing import RETRY_CAP_US
 from edgerelay.relay.shard import History
@@ -64,15 +65,19 @@ def render_line(frame: bytes) -> Rendering:
 class Reader:
     """Reads on from a cursor as a subscriber's shard does."""
 
-    def __init__(self, replay: Replay[Batch], cursor: int) -> None:
+    def __init__(self, replay: Replay[Batch], cursor: int, may_match: MayMatch | None = None) -> None:
         self.replay = replay
+        self.may_match = may_match
         self.first = self.cursor = cursor
         self.seen: list[tuple[int, bytes]] = []
         self.holes: list[tuple[int, int]] = []
 
     def step(self) -> None:
         """Read once."""
-        batch, missing_up_to = finished(self.replay.find(self.cursor))
+        batch, missing_up_to, passed_up_to = finished(self.replay.find(self.cursor, self.may_match))
+        if passed_up_to:
+            assert (batch, missing_up_to) == (None, 0)
+            self.cursor = passed_up_to + 1
         if missing_up_to >= self.cursor:
             self.holes.append((self.cursor, missing_up_to))
             self.cursor = missing_up_to + 1
@@ -83,9 +88,9 @@ class Reader:
     def read_all(self) -> Reader:
         """Read until nothing more comes; the last step may be about a hole."""
         for _ in range(1_000):
-            before = (self.cursor, len(self.seen))
+            before = self.cursor
             self.step()
-            if (self.cursor, len(self.seen)) == before:
+            if self.cursor == before:
                 return self
         raise AssertionError("it never ends")
 

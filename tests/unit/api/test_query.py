@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.api.firehose import PATH as SUBSCRIBE
 from edgerelay.api.message import Request, Response
 from edgerelay.api.query import MAX_HOST_CHARS, QUERIES, Query, Subject, answer_query, find_query
 from edgerelay.api.router import ROUTES, find_route, finish, preflight
-from edgerelay.api.subscribe import PATH as SUBSCRIBE
 from tests.oracle import frames
 
 TOKEN = "3b1f-operator"

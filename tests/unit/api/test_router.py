@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from edgerelay.api.firehose import PATH as SUBSCRIBE
 from edgerelay.api.health import answer_health
 from edgerelay.api.info import answer_info, answer_state
 from edgerelay.api.message import Request, Response
 from edgerelay.api.router import ROUTES, find_route, finish, preflight
-from edgerelay.api.subscribe import PATH as SUBSCRIBE
 from tests.snapshots import snapshot
 
 

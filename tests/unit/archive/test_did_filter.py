@@ -13,6 +13,10 @@ from edgerelay.archive.did_filter import HASH_BYTES, DidFilter, hash_did
 dids = st.sets(st.text(max_size=20), max_size=30)
 
 
+def hashes_of(some: set[str]) -> set[bytes]:
+    return set(map(hash_did, some))
+
+
 def test_golden_bytes() -> None:
     assert DidFilter.of(["did:plc:b", "did:plc:a", "did:plc:b"]).hashes.hex() == "4e3b19439fe10d34"
     assert sha256(b"did:plc:a").hexdigest()[:8] in ("4e3b1943", "9fe10d34")
@@ -21,9 +25,12 @@ def test_golden_bytes() -> None:
 @given(dids, dids)
 def test_what_is_there_is_found(inside: set[str], others: set[str]) -> None:
     did_filter = DidFilter.of(inside)
-    hashes = {hash_did(did) for did in inside}
+    hashes = hashes_of(inside)
     assert all(did_filter.may_contain(hash_did(did)) for did in inside)
     assert [did_filter.may_contain(hash_did(did)) for did in others] == [hash_did(did) in hashes for did in others]
+    assert did_filter.may_contain_any({hash_did(did) for did in others}) == (
+        not hashes.isdisjoint(map(hash_did, others))
+    )
     assert did_filter.is_well_formed()
     assert did_filter.did_count == len(hashes)
 

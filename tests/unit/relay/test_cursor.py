@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.relay.cursor import FUTURE_SKEW_US, Start, Window, resolve_cursor
+from edgerelay.atproto.messages import MAX_OPS
+from edgerelay.relay.cursor import FUTURE_SKEW_US, Start, Window, resolve_cursor, resolve_jetstream_cursor
 from edgerelay.relay.sequencer import MIN_TIME_SEQ
 
 HOUR_US = 3_600_000_000
@@ -77,3 +78,39 @@ def test_a_start_is_never_older_than_the_window_or_what_was_asked_for(
         assert start.cursor >= max(0, now_us - WINDOW.retention_us)
         assert start.cursor == cursor or start.outdated or cursor == 0
     assert start.future == (cursor is not None and cursor > max(last_seq, now_us + FUTURE_SKEW_US))
+
+
+def jetstream(cursor: int | None, *, last_seq: int = NEWEST) -> Start:
+    return resolve_jetstream_cursor(cursor, WINDOW, last_seq=last_seq, now_us=NOW_US)
+
+
+class TestJetstream:
+    def test_none_is_the_live_edge(self) -> None:
+        assert jetstream(None) == Start(None)
+
+    @pytest.mark.parametrize("cursor", [OLDEST, DEFAULT, NEWEST, NEWEST + 1, NOW_US])
+    def test_a_time_is_taken_as_it_is_up_to_now(self, cursor: int) -> None:
+        assert jetstream(cursor) == Start(cursor, strict=True)
+
+    @pytest.mark.parametrize("cursor", [NOW_US + 1, NOW_US + FUTURE_SKEW_US, 2**63 - 1])
+    def test_the_future_is_live(self, cursor: int) -> None:
+        assert jetstream(cursor) == Start(cursor, future=True, live_if_future=True)
+
+    def test_an_operation_of_the_newest_event_is_no_future(self) -> None:
+        ahead = NOW_US + 1_000_000
+        assert jetstream(ahead + MAX_OPS - 1, last_seq=ahead) == Start(ahead + MAX_OPS - 1, strict=True)
+        assert jetstream(ahead + MAX_OPS, last_seq=ahead).future
+
+    @pytest.mark.parametrize("cursor", [-(2**63), -1, 0, 5, 10**9 - 1, 31_527_015_322, 10**14])
+    def test_what_is_no_time_is_the_default_window(self, cursor: int) -> None:
+        assert jetstream(cursor) == Start(DEFAULT, outdated=True)
+
+    @pytest.mark.parametrize("missing", [3, 6])
+    def test_seconds_and_milliseconds_are_times_too(self, missing: int) -> None:
+        cursor = NEWEST // 10**missing
+        assert jetstream(cursor) == Start(cursor * 10**missing, strict=True)
+        assert jetstream(NOW_US // 10**missing + 1) == Start(DEFAULT, outdated=True)
+
+    @pytest.mark.parametrize("cursor", [MIN_TIME_SEQ, OLDEST - 1])
+    def test_what_is_too_old_is_the_oldest(self, cursor: int) -> None:
+        assert jetstream(cursor) == Start(OLDEST, outdated=True)

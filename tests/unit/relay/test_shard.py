@@ -6,27 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.batch import BatchHead
+from edgerelay.archive.batch import KINDS, BatchHead
+from edgerelay.archive.block import Contents, collections_of
+from edgerelay.archive.did_filter import DidFilter
+from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
 from edgerelay.relay.cursor import Start
-from edgerelay.relay.shard import (
-    PART_BYTES,
-    SHARED_UNSENT_BYTES,
-    CloseReader,
-    History,
-    Read,
-    SendControl,
-    SendLive,
-    SendPart,
-    Shard,
-    ShardCommand,
-    ShardPolicy,
-)
+from edgerelay.relay.delivery import PART_BYTES
+from edgerelay.relay.filters import Filter
+from edgerelay.relay.shard import RENDERED_BYTES, SHARED_UNSENT_BYTES, History, Shard, ShardPolicy
+from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
 
 S_US = 1_000_000
 NOW_US = 1_795_000_000 * S_US
@@ -37,19 +31,46 @@ SHARED = POLICY._replace(shared_unsent_bytes=SHARED_UNSENT_BYTES)
 LIVE, ALL = Start(None), Start(1, strict=True)
 
 
+class Happening(NamedTuple):
+    """An event, as filters see it."""
+
+    kind: str = "#sync"
+    did: str = "did:plc:a"
+    paths: tuple[str, ...] = ()
+
+
+SYNC = Happening()
+
+
 class Sketch(NamedTuple):
-    """A batch of which nothing is there but its head."""
+    """A batch whose frames are the numbers of its events."""
 
     head: BatchHead
     size_bytes: int
+    frames: tuple[int, ...]
 
 
-def sketch(prev_seq: int, seqs: Sequence[int], frame_bytes: int = 100) -> Sketch:
+def sketch(prev_seq: int, seqs: Sequence[int], frame_bytes: int = 100, happenings: Sequence[Happening] = ()) -> Sketch:
     count = len(seqs)
-    head = BatchHead(
-        prev_seq, tuple(seqs), ("#sync",) * count, (frame_bytes,) * count, ("d",) * count, ((),) * count, (), b""
-    )
-    return Sketch(head, frame_bytes * count)
+    kinds, dids, paths = zip(*(happenings or [SYNC] * count), strict=True)
+    head = BatchHead(prev_seq, tuple(seqs), kinds, (frame_bytes,) * count, dids, paths, (), b"")
+    return Sketch(head, frame_bytes * count, tuple(seqs))
+
+
+def lines_of(wire: Wire, batch: Sketch, index: int) -> list[Message]:
+    """A message for each operation, and one for what is no commit."""
+    seq, count = batch.head.seqs[index], max(1, len(batch.head.paths[index]))
+    return [Message(number, 10, f"{wire} {number}") for number in range(seq, seq + count)]
+
+
+def may_match(batch: Sketch, wanted: Filter) -> bool:
+    """What the archive would say of a block with these events."""
+    head = batch.head
+    paths = [path for paths in head.paths for path in paths]
+    counts = tuple([head.kinds.count(kind) for kind in KINDS])
+    filters = collections_of(paths), DidFilter.of(head.dids)
+    matches = wanted.may_match()
+    return matches is None or matches(Contents(head.prev_seq, head.first_seq, head.last_seq, counts, *filters, ()))
 
 
 class Reader:
@@ -61,22 +82,26 @@ class Reader:
         self.closed = ""
 
     @property
-    def seqs(self) -> list[int]:
-        return [each for each in self.got if isinstance(each, int)]
+    def messages(self) -> list[int | str]:
+        return [each for each in self.got if each != "OutdatedCursor"]
 
 
 class Theatre:
     """RelayState with its history, a feed to one shard, and the shard's sockets."""
 
     def __init__(self, policy: ShardPolicy = POLICY, *, blind: bool = False) -> None:
-        self.shard: Shard[Sketch] = Shard(policy, lambda name: None if blind else self.readers[name].unsent_bytes)
+        self.policy, self.blind = policy, blind
+        self.shard = self.new_shard()
         self.readers: dict[str, Reader] = {}
         self.history: list[Sketch] = []
         self.missing_up_to = 0
-        self.reads: dict[str, int] = {}
+        self.reads: dict[str, tuple[int, Filter]] = {}
         self.answers: dict[str, History[Sketch]] = {}
         self.now_us = NOW_US
-        self.commands: list[ShardCommand[Sketch]] = []
+        self.commands: list[ShardCommand] = []
+
+    def new_shard(self) -> Shard[Sketch]:
+        return Shard(self.policy, lambda name: None if self.blind else self.readers[name].unsent_bytes, lines_of)
 
     @property
     def last_seq(self) -> int:
@@ -84,9 +109,9 @@ class Theatre:
 
     # RelayState
 
-    def append(self, *distances: int, frame_bytes: int = 100) -> Sketch:
+    def append(self, *distances: int, frame_bytes: int = 100, happenings: Sequence[Happening] = ()) -> Sketch:
         seqs = [self.last_seq + sum(distances[: index + 1]) for index in range(len(distances))]
-        self.history.append(sketch(self.last_seq, seqs, frame_bytes))
+        self.history.append(sketch(self.last_seq, seqs, frame_bytes, happenings))
         return self.history[-1]
 
     def forget(self, batches: int = 1) -> None:
@@ -96,10 +121,13 @@ class Theatre:
         self.history = [batch for batch in self.history if batch.head.last_seq > self.missing_up_to]
 
     def serve(self, name: str) -> None:
-        """RelayState answers; the answer is on its way."""
-        cursor = self.reads.pop(name)
+        """History answers; the answer is on its way."""
+        cursor, wanted = self.reads.pop(name)
         batch = next((batch for batch in self.history if batch.head.last_seq >= cursor), None)
-        self.answers[name] = History(batch, self.missing_up_to)
+        if batch is not None and cursor > self.missing_up_to and not may_match(batch, wanted):
+            self.answers[name] = History(None, 0, batch.head.last_seq)
+        else:
+            self.answers[name] = History(batch, self.missing_up_to)
 
     # the feed
 
@@ -109,14 +137,14 @@ class Theatre:
     def feed_head(self) -> None:
         self.shard.feed_head(self.last_seq, self.now_us)
 
-    def publish(self, *distances: int, frame_bytes: int = 100) -> None:
-        self.feed(self.append(*distances, frame_bytes=frame_bytes))
+    def publish(self, *distances: int, frame_bytes: int = 100, happenings: Sequence[Happening] = ()) -> None:
+        self.feed(self.append(*distances, frame_bytes=frame_bytes, happenings=happenings))
 
     # sockets
 
-    def join(self, name: str, start: Start = LIVE) -> Reader:
+    def join(self, name: str, start: Start = LIVE, channel: Channel = FIREHOSE) -> Reader:
         self.readers[name] = Reader()
-        self.carry_out(self.shard.join(name, start, self.now_us))
+        self.carry_out(self.shard.join(name, start, self.now_us, channel))
         return self.readers[name]
 
     def deliver(self, name: str) -> None:
@@ -133,7 +161,7 @@ class Theatre:
             self.now_us += 30 * S_US
             before = [len(reader.got) for reader in self.readers.values()]
             self.pump()
-            moved = bool(self.reads or self.answers)
+            moved = self.shard.moved or bool(self.reads or self.answers)
             for name in list(self.reads):
                 self.serve(name)
             for name in list(self.answers):
@@ -142,28 +170,31 @@ class Theatre:
                 return
         raise AssertionError("it never comes to rest")
 
-    def carry_out(self, commands: list[ShardCommand[Sketch]]) -> None:
+    def carry_out(self, commands: list[ShardCommand]) -> None:
         self.commands = commands
         for command in commands:
             match command:
-                case SendLive(batch, readers):
-                    for name in readers:
-                        self.send(name, batch, 0, len(batch.head.seqs))
-                case SendPart(name, batch, first, end):
-                    self.send(name, batch, first, end)
+                case Send(names, messages, _):
+                    for name in names:
+                        self.send(name, messages)
                 case SendControl(name, error, _, _):
                     self.readers[name].got.append(error)
-                case Read(name, cursor):
+                case Read(name, cursor, wanted):
                     assert name not in self.reads
                     assert name not in self.answers
-                    self.reads[name] = cursor
+                    self.reads[name] = cursor, wanted
                 case CloseReader(name, reason):
                     self.readers[name].closed = reason
 
-    def send(self, name: str, batch: Sketch, first: int, end: int) -> None:
-        assert first < end, "nothing is sent"
-        self.readers[name].got += batch.head.seqs[first:end]
-        self.readers[name].unsent_bytes += sum(batch.head.frame_bytes[first:end])
+    def send(self, name: str, messages: Sequence[int | str]) -> None:
+        assert messages, "nothing is sent"
+        self.readers[name].got += messages
+        sizes = {
+            seq: size for batch in self.history for seq, size in zip(batch.frames, batch.head.frame_bytes, strict=True)
+        }
+        self.readers[name].unsent_bytes += sum(
+            [sizes.get(each, 0) if isinstance(each, int) else 10 for each in messages]
+        )
 
 
 class TestLive:
@@ -182,7 +213,7 @@ class TestLive:
         for name in "abc":
             theatre.join(name)
         batch = theatre.append(1)
-        assert theatre.shard.batch(batch, NOW_US) == [SendLive(batch, ("a", "b", "c"))]
+        assert theatre.shard.batch(batch, NOW_US) == [Send(("a", "b", "c"), batch.frames, 100)]
 
     def test_a_shard_that_knows_no_head_begins_with_the_first_batch(self) -> None:
         theatre = Theatre()
@@ -257,7 +288,7 @@ class TestCursors:
         theatre.publish(10)
         reader = theatre.join("a", Start(15, strict=True))
         theatre.pump()
-        assert theatre.reads == {"a": 15}
+        assert theatre.reads == {"a": (15, Filter())}
         theatre.run()
         assert reader.got == [20, 30, 40]
 
@@ -268,12 +299,12 @@ class TestCursors:
         theatre.join("a", ALL)
         theatre.pump()
         theatre.pump()
-        assert theatre.reads == {"a": 1}
+        assert theatre.reads == {"a": (1, Filter())}
         theatre.reads.clear()
         theatre.shard.read_failed("a")
         theatre.shard.read_failed("nobody")
         theatre.pump()
-        assert theatre.reads == {"a": 1}
+        assert theatre.reads == {"a": (1, Filter())}
 
     def test_an_answer_for_a_reader_that_left_is_nothing(self) -> None:
         assert Theatre().shard.answer("nobody", History(None, 5)) == []
@@ -287,7 +318,7 @@ class TestCursors:
         theatre.answers["a"], theatre.reads = History(None, 4), {}
         theatre.deliver("a")
         theatre.pump()
-        assert theatre.reads == {"a": 5}
+        assert theatre.reads == {"a": (5, Filter())}
         theatre.run()
         assert reader.got == ["OutdatedCursor", 10]
 
@@ -653,15 +684,226 @@ class TestBlind:
         assert reader.got == [1, 2]
 
 
+COMMIT = Happening("#commit", "did:plc:a", ("app.a/1",))
+LINES = Channel(Wire.LINES)
+
+
+def wanting(**fields: Any) -> Channel:
+    return Channel(filter=Filter(**fields))
+
+
+class TestChannels:
+    def test_readers_of_one_channel_share_one_command_and_channels_get_what_is_theirs(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        of_b = wanting(dids=frozenset(["did:plc:b"]))
+        readers = {
+            "a": theatre.join("a"),
+            "b": theatre.join("b", channel=of_b),
+            "c": theatre.join("c", channel=LINES),
+            "d": theatre.join("d", channel=LINES._replace(wire=Wire.ZSTD_LINES)),
+            "e": theatre.join("e", channel=of_b),
+        }
+        two = Happening("#commit", "did:plc:b", ("app.a/1", "app.b/2"))
+        batch = theatre.append(1, 1, happenings=[COMMIT, two])
+        commands = theatre.shard.batch(batch, NOW_US)
+        assert commands == [
+            Send(("a",), (2, 3), 200),
+            Send(("b", "e"), [3], 100),
+            Send(("c",), ["lines 2", "lines 3", "lines 4"], 30),
+            Send(("d",), ["zstd 2", "zstd 3", "zstd 4"], 30),
+        ]
+        assert [reader.got for reader in readers.values()] == [[]] * 5
+
+    def test_who_gets_nothing_stays_live_however_full_its_socket_is(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        reader = theatre.join("a", channel=wanting(dids=frozenset(["did:plc:b"])))
+        reader.unsent_bytes = POLICY.unsent_bytes + 1
+        theatre.publish(1)
+        assert (reader.got, theatre.shard.behind) == ([], 0)
+
+    @pytest.mark.parametrize(("cursor", "numbers"), [(10, [10, 11, 12, 20]), (11, [11, 12, 20]), (12, [12, 20])])
+    def test_a_cursor_within_an_event_leaves_out_what_lies_before_it(self, cursor: int, numbers: list[int]) -> None:
+        theatre = Theatre()
+        theatre.publish(5, 5, 10, happenings=[SYNC, COMMIT._replace(paths=("a.b/1", "a.b/2", "a.b/3")), SYNC])
+        reader = theatre.join("a", Start(cursor, strict=True), LINES)
+        theatre.run()
+        assert reader.got == [f"lines {number}" for number in numbers]
+        assert theatre.shard.behind == 0
+
+    def test_a_cursor_a_little_beyond_the_head_repeats_nothing(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1_000)
+        reader = theatre.join("a", Start(1_005, strict=True), LINES)
+        theatre.pump()
+        assert not theatre.shard.is_pumping
+        theatre.publish(2, 2)
+        theatre.publish(2)
+        theatre.publish(2)
+        assert reader.got == ["lines 1006", "lines 1008"]
+        assert theatre.shard.behind == 0
+
+    def test_a_cursor_in_the_future_may_be_live(self) -> None:
+        theatre = Theatre()
+        start = Start(1_000, future=True, live_if_future=True)
+        unfed = theatre.join("a", start, LINES)
+        theatre.append(5)
+        theatre.feed_head()
+        theatre.pump()
+        fed = theatre.join("b", start, LINES)
+        theatre.publish(1)
+        assert unfed.got == fed.got == ["lines 6"]
+        assert (unfed.closed, theatre.shard.behind) == ("", 0)
+
+    def test_a_doubt_about_an_operation_ends_when_the_feed_tells(self) -> None:
+        theatre = Theatre()
+        reader = theatre.join("a", Start(300, future=True, live_if_future=True), LINES)
+        theatre.append(400)
+        theatre.feed_head()
+        theatre.run()
+        assert reader.got == ["lines 400"]
+
+    def test_messages_that_are_too_large_are_left_out(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        readers = [theatre.join(str(size), ALL, LINES._replace(max_bytes=size)) for size in (9, 10)]
+        theatre.run()
+        theatre.publish(1)
+        assert [reader.got for reader in readers] == [[], ["lines 1", "lines 2"]]
+
+    def test_where_nothing_passes_a_reader_gets_on_at_once(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        theatre.publish(1)
+        reader = theatre.join("a", ALL, wanting(dids=frozenset(["did:plc:b"])))
+        theatre.pump()
+        assert (theatre.shard.moved, theatre.shard.behind) == (True, 1)
+        theatre.pump()
+        assert (theatre.shard.behind, reader.got) == (0, [])
+        theatre.pump()
+        assert not theatre.shard.moved
+
+    def test_what_cannot_match_is_passed_and_a_hole_behind_it_is_told(self) -> None:
+        theatre = Theatre(POLICY._replace(ring_bytes=1))
+        theatre.append(10)
+        theatre.append(10)
+        theatre.append(10, happenings=[COMMIT])
+        theatre.feed_head()
+        reader = theatre.join("a", Start(5), wanting(collections=frozenset(["app.a"]), kinds=frozenset(["#commit"])))
+        theatre.pump()
+        theatre.serve("a")
+        theatre.deliver("a")
+        theatre.forget(2)
+        theatre.run()
+        assert reader.got == ["OutdatedCursor", 30]
+
+    def test_what_is_rendered_in_one_turn_is_bounded_and_everybody_has_a_turn(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        theatre.publish(1_000, 1, 1, 1, frame_bytes=RENDERED_BYTES)
+        readers = [theatre.join(name, Start(1_000), LINES) for name in "abc"]
+        counts = []
+        for _ in range(6):
+            theatre.pump()
+            counts.append([len(reader.got) for reader in readers])
+        assert counts == [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]]
+
+
+class TestChanges:
+    B = wanting(dids=frozenset(["did:plc:b"]))
+    MIX = (COMMIT, COMMIT._replace(did="did:plc:b"))
+
+    def test_a_live_reader_gets_what_it_wants_from_then_on(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        reader = theatre.join("a")
+        theatre.publish(1, 1, happenings=self.MIX)
+        theatre.shard.change("a", self.B)
+        theatre.publish(1, 1, happenings=self.MIX)
+        theatre.shard.change("a", FIREHOSE)
+        theatre.publish(1)
+        assert reader.got == [2, 3, 5, 6]
+
+    def test_a_reader_that_is_behind_goes_on_where_it_is(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1, 1, 1, 1, frame_bytes=PART_BYTES // 2, happenings=self.MIX * 2)
+        reader = theatre.join("a", ALL)
+        theatre.pump()
+        theatre.shard.change("a", self.B)
+        theatre.run()
+        assert reader.got == [1, 2, 4]
+
+    def test_what_was_asked_for_by_the_former_filter_is_asked_again(self) -> None:
+        """The answer passed what the new filter wants."""
+        theatre = Theatre()
+        theatre.append(1, happenings=[COMMIT])
+        theatre.append(1, happenings=self.MIX[1:])
+        theatre.feed_head()
+        reader = theatre.join("a", ALL, self.B)
+        theatre.pump()
+        theatre.serve("a")
+        theatre.shard.change("a", FIREHOSE)
+        theatre.deliver("a")
+        theatre.run()
+        assert reader.got == [1, 2]
+
+    def test_who_waits_for_the_feed_may_change_too(self) -> None:
+        theatre = Theatre()
+        reader = theatre.join("a")
+        theatre.shard.change("a", self.B)
+        theatre.shard.change("nobody", self.B)
+        theatre.publish(1, 1, happenings=self.MIX)
+        assert reader.got == [2]
+
+
+class TestSleep:
+    @pytest.mark.parametrize("channel", [FIREHOSE, LINES])
+    def test_who_waited_for_its_number_goes_on_waiting(self, channel: Channel) -> None:
+        theatre = Theatre()
+        theatre.publish(1_000)
+        theatre.join("a", Start(1_005, strict=True), channel)
+        theatre.pump()
+        assert not theatre.shard.is_pumping
+        theatre.shard = theatre.new_shard()
+        theatre.feed_head()
+        theatre.shard.resume("a", channel, 1_005, theatre.now_us)
+        assert not theatre.shard.is_pumping
+        theatre.publish(2, 2)
+        theatre.publish(2)
+        theatre.run()
+        assert [str(each)[-4:] for each in theatre.readers["a"].got] == ["1006"]
+        theatre.publish(2, 2)
+        assert [str(each)[-4:] for each in theatre.readers["a"].got] == ["1006", "1008", "1010"]
+
+
+DIDS = st.sampled_from(["did:plc:a", "did:plc:b"])
+PATHS = st.lists(st.sampled_from(["app.a/1", "app.b/1", "com.c/1"]), max_size=3).map(tuple)
+HAPPENINGS = st.builds(Happening, st.just("#commit"), DIDS, PATHS) | st.builds(
+    Happening, st.sampled_from(["#sync", "#identity", "#account"]), DIDS, st.just(())
+)
+FILTERS = st.builds(
+    Filter,
+    st.frozensets(st.sampled_from(["#commit", "#sync", "#identity"]), max_size=2),
+    st.frozensets(st.sampled_from(["did:plc:a", "did:plc:b", "did:plc:c"]), max_size=2),
+    st.frozensets(st.sampled_from(["app.a", "com.c", "net.d"]), max_size=2),
+    st.sampled_from([(), ("app.",), ("com.", "net.")]),
+)
+CHANNELS = st.just(FIREHOSE) | st.builds(Channel, st.sampled_from(Wire), FILTERS, st.sampled_from([0, 0, 9, 10]))
+
+
 class Expected(NamedTuple):
-    """Where a reader of the random play begins; None until the feed tells."""
+    """Where a reader of the random play begins, None until the feed tells, and what it gets."""
 
     cursor: int | None
     strict: bool
+    channel: Channel
+    is_live: bool
+    """It had no cursor, and gets whole events."""
 
 
 @given(st.data(), st.booleans(), st.sampled_from([1, 2_000, 10**7]))
-def test_every_reader_gets_its_events_once_and_in_order(data: st.DataObject, blind: bool, ring_bytes: int) -> None:
+def test_every_reader_gets_its_messages_once_and_in_order(data: st.DataObject, blind: bool, ring_bytes: int) -> None:
     theatre = Theatre(POLICY._replace(ring_bytes=ring_bytes), blind=blind)
     play = _Play(theatre)
     for _ in range(data.draw(st.integers(0, 60))):
@@ -676,14 +918,15 @@ class _Play:
     """Acts at random, and knows what each reader must have got in the end."""
 
     ACTIONS = (
-        *("append", "append", "skip", "lose", "reconnect", "forget", "join", "join", "leave"),
+        *("append", "append", "skip", "lose", "reconnect", "forget", "join", "join", "leave", "sleep"),
         *("pump", "pump", "serve", "deliver", "fail", "drain"),
     )
 
     def __init__(self, theatre: Theatre) -> None:
         self.theatre = theatre
-        self.events: list[int] = []
+        self.events: list[tuple[int, Happening]] = []
         self.expected: dict[str, Expected] = {}
+        self.starts: dict[str, int] = {}
         self.has_feed = False
         self.joined = 0
 
@@ -696,9 +939,15 @@ class _Play:
 
     def skip(self, data: st.DataObject) -> Sketch:
         """A batch that never reaches the shard."""
-        distances = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-        batch = self.theatre.append(*distances, frame_bytes=data.draw(st.sampled_from([100, 200_000, 600_000])))
-        self.events += batch.head.seqs
+        happenings = data.draw(st.lists(HAPPENINGS, min_size=1, max_size=4))
+        width = len(self.events[-1][1].paths) if self.events else 1
+        distances = []
+        for happening in happenings:
+            distances.append(max(1, width) - 1 + data.draw(st.integers(1, 4)))
+            width = len(happening.paths)
+        frame_bytes = data.draw(st.sampled_from([100, 200_000, 600_000]))
+        batch = self.theatre.append(*distances, frame_bytes=frame_bytes, happenings=happenings)
+        self.events += zip(batch.head.seqs, happenings, strict=True)
         return batch
 
     def lose(self, _: st.DataObject) -> None:
@@ -710,23 +959,36 @@ class _Play:
         self.theatre.feed_head()
         self.settle(self.theatre.last_seq + 1)
 
+    def sleep(self, _: st.DataObject) -> None:
+        """The shard loses its memory, which it may when nothing is under way."""
+        theatre, head = self.theatre, self.theatre.shard.head
+        if not self.has_feed or head is None or theatre.shard.is_pumping or theatre.reads or theatre.answers:
+            return
+        theatre.shard = theatre.new_shard()
+        theatre.shard.feed_head(head, theatre.now_us)
+        for name, expected in self.expected.items():
+            theatre.shard.resume(name, expected.channel, self.starts[name], theatre.now_us)
+
     def settle(self, cursor: int) -> None:
         """Live readers that joined without a feed begin here."""
         for name, expected in self.expected.items():
             if expected.cursor is None:
-                self.expected[name] = Expected(cursor, expected.strict)
+                self.expected[name] = expected._replace(cursor=cursor)
 
     def forget(self, data: st.DataObject) -> None:
         self.theatre.forget(data.draw(st.integers(1, 3)))
 
     def join(self, data: st.DataObject) -> None:
         name, self.joined = f"reader {self.joined}", self.joined + 1
-        head = self.theatre.shard.head
+        head, channel = self.theatre.shard.head, data.draw(CHANNELS)
         cursor = data.draw(st.none() | st.integers(1, self.theatre.last_seq + 6))
         strict = cursor is not None and data.draw(st.booleans())
         live = None if head is None or not self.has_feed else head + 1
-        self.expected[name] = Expected(live if cursor is None else cursor, strict or cursor is None)
-        self.theatre.join(name, Start(cursor, strict=strict))
+        self.expected[name] = Expected(
+            live if cursor is None else cursor, strict or cursor is None, channel, cursor is None
+        )
+        self.starts[name] = cursor or 0
+        self.theatre.join(name, Start(cursor, strict=strict), channel)
 
     def leave(self, data: st.DataObject) -> None:
         if self.expected:
@@ -758,30 +1020,52 @@ class _Play:
         for reader in self.theatre.readers.values():
             reader.unsent_bytes -= data.draw(st.integers(0, reader.unsent_bytes))
 
+    def wanted(self, expected: Expected) -> dict[int | str, int]:
+        """The messages that a reader must get, in order, each with the number of its event: a slow twin."""
+        wire, (kinds, dids, collections, prefixes), max_bytes = expected.channel
+        messages: dict[int | str, int] = {}
+        if expected.cursor is None:
+            return messages
+        for seq, (kind, did, paths) in self.events:
+            if (kinds and kind not in kinds) or (dids and did not in dids):
+                continue
+            passing = [
+                index
+                for index, path in enumerate(paths)
+                if not (collections or prefixes)
+                or path.split("/")[0] in collections
+                or any(path.startswith(prefix) for prefix in prefixes)
+            ]
+            is_open = not (collections or prefixes) or kind != "#commit"
+            if wire is Wire.FRAMES:
+                if seq >= expected.cursor and (passing or is_open):
+                    messages[seq] = seq
+                continue
+            for index in passing if paths else [0] * is_open:
+                first = seq if expected.is_live else seq + index
+                if first >= expected.cursor and not 0 < max_bytes < 10:
+                    messages[f"{wire} {seq + index}"] = seq
+        return messages
+
     def check(self) -> None:
         missing = self.theatre.missing_up_to
-        for name, (cursor, strict) in self.expected.items():
-            reader = self.theatre.readers[name]
+        for name, expected in self.expected.items():
+            reader, wanted = self.theatre.readers[name], self.wanted(expected)
             assert reader.closed == ""
-            wanted = [seq for seq in self.events if cursor is not None and seq >= cursor]
-            assert reader.seqs == [seq for seq in wanted if seq in set(reader.seqs)], "once, and in order"
-            assert all(seq <= missing for seq in set(wanted) - set(reader.seqs)), "only what is forgotten is missing"
-            assert not wanted or wanted[-1] <= missing or reader.seqs[-1] == wanted[-1], "up to the newest"
-            self.check_holes(reader.got, wanted, strict=strict)
-        assert self.theatre.shard.behind == len(
-            [
-                cursor
-                for cursor, _ in self.expected.values()
-                if cursor is not None and cursor > self.theatre.last_seq + 1
-            ]
-        ), "who has everything is live"
+            got = set(reader.messages)
+            assert reader.messages == [each for each in wanted if each in got], "once, and in order"
+            assert all(seq <= missing for each, seq in wanted.items() if each not in got), "only what is forgotten"
+            self.check_holes(reader.got, list(wanted), strict=expected.strict)
+        waiting = [
+            cursor for cursor, *_ in self.expected.values() if cursor is not None and cursor > self.theatre.last_seq + 1
+        ]
+        assert self.theatre.shard.behind == len(waiting), "who has everything is live"
 
-    def check_holes(self, got: list[int | str], wanted: list[int], *, strict: bool) -> None:
-        """Between two events with a hole between them stands a word about it, and nowhere else."""
+    def check_holes(self, got: list[int | str], wanted: list[int | str], *, strict: bool) -> None:
+        """Between two messages with a hole between them stands a word about it."""
         at, told, is_first = 0, False, True
         for each in got:
-            if isinstance(each, str):
-                assert each == "OutdatedCursor"
+            if each == "OutdatedCursor":
                 told = True
                 continue
             is_hole = wanted[at] != each

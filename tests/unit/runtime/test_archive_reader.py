@@ -130,3 +130,25 @@ def test_what_is_not_ours_is_passed_over(past: Past) -> None:
         f"{Folder.GROUPS}/2030/x": b"",
     }
     test_every_cursor_leads_to_the_first_event_at_or_beyond_it(past)
+
+
+def test_blocks_that_cannot_match_are_passed_without_being_read(past: Past) -> None:
+    reader, cursor, ends = past.reader(), NOON_US + 1, []
+    while (passed := finished(reader.passed_up_to(cursor, lambda _: False))) != 0:
+        ends.append(passed)
+        cursor = passed + 1
+    assert ends == [ObjectName.parse(key).last_seq for key in sorted(past.objects.objects)], "object by object"
+    assert past.objects.reads == len(past.objects.objects), "of each object the index"
+
+
+def test_what_may_match_or_lies_behind_a_hole_is_not_passed(past: Past) -> None:
+    reader = past.reader()
+    names = [ObjectName.parse(key) for key in sorted(past.objects.objects)]
+    block = find(reader, names[0].first_seq)
+    assert block is not None
+    assert finished(reader.passed_up_to(NOON_US + 1, lambda contents: contents.first_seq > block.head.first_seq)) == (
+        block.head.last_seq
+    )
+    assert finished(reader.passed_up_to(NOON_US + 1, lambda _: True)) == 0
+    del past.objects.objects[names[1].key]
+    assert finished(past.reader().passed_up_to(names[1].first_seq, lambda _: False)) == 0

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
+from edgerelay.archive.block import Contents
 from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import ObjectName
 from edgerelay.relay.shard import History
@@ -41,6 +42,18 @@ def test_a_cursor_in_the_archive_leads_to_the_log(past: Past, cursor: int) -> No
     reader = Reader(past.replay(), cursor).read_all()
     assert reader.seen == [event for event in past.events if event[0] >= cursor]
     assert not reader.holes
+
+
+def test_what_cannot_match_is_passed_and_holes_are_told_all_the_same(past: Past) -> None:
+    past.objects.objects.pop(sorted(past.objects.objects)[1])
+
+    def is_late(contents: Contents) -> bool:
+        return contents.last_seq > NOON_US + 40
+
+    reader = Reader(past.replay(), NOON_US + 1, is_late).read_all()
+    assert reader.holes == [(NOON_US + 16, NOON_US + 30)]
+    at_the_hole = range(NOON_US + 31, NOON_US + 36)  # a block there is read for what it says of the hole
+    assert reader.seen == [event for event in past.events if event[0] in at_the_hole or event[0] > NOON_US + 40]
 
 
 def test_what_is_in_neither_is_told_once(past: Past) -> None:

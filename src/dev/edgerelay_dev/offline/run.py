@@ -110,6 +110,7 @@ def _print_urls(relay: RelayProcess, upstream: str) -> None:
         ("state", f"{relay.url}/state"),
         ("refused", f"{relay.url}/hosts/{upstream.rpartition('/')[2]}/rejects"),
         ("firehose", f"{websocket}/xrpc/com.atproto.sync.subscribeRepos"),
+        ("jetstream", f"{websocket}/subscribe?wantedCollections=app.bsky.feed.post"),
         ("log", str(relay.log_path)),
     ):
         print(f"  {what:<11} {url}")

@@ -6,7 +6,7 @@ from edgerelay.api.message import Response, json_response
 from edgerelay.api.order import ORDERS
 from edgerelay.api.query import QUERIES
 from edgerelay.api.snapshot import Snapshot
-from edgerelay.api.subscribe import PATH as SUBSCRIBE
+from edgerelay.api.subscribe import STREAMS
 
 __all__ = ["answer_info", "answer_state"]
 
@@ -19,7 +19,7 @@ def answer_info(snapshot: Snapshot) -> Response:
             "name": "EdgeRelay",
             "description": "an AT Protocol relay",
             "version": snapshot["version"],
-            "endpoints": [SUBSCRIBE, "/health", "/xrpc/_health", "/state", *QUERIES, *ORDERS],
+            "endpoints": [*STREAMS, "/health", "/xrpc/_health", "/state", *QUERIES, *ORDERS],
             "retention": {"oldest_seq": log["oldest_seq"], "seconds": _kept_s(snapshot)},
             "cursor": {"oldest": log["oldest_seq"], "newest": log["last_seq"], "unit": "unix microseconds"},
             "verify": snapshot["verify"],

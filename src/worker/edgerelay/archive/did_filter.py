@@ -11,7 +11,7 @@ the larger filters take, about a thousandth of the blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from hashlib import sha256
 from operator import lt
 from struct import unpack
@@ -62,6 +62,13 @@ class DidFilter(NamedTuple):
             else:
                 high = middle
         return self.hashes[low * HASH_BYTES : (low + 1) * HASH_BYTES] == did_hash
+
+    def may_contain_any(self, did_hashes: Set[bytes]) -> bool:
+        """The same for some hashes: whether any of their DIDs may be there."""
+        if self.did_count < len(did_hashes):
+            own = [self.hashes[at : at + HASH_BYTES] for at in range(0, len(self.hashes), HASH_BYTES)]
+            return not did_hashes.isdisjoint(own)
+        return any(map(self.may_contain, did_hashes))
 
     def is_well_formed(self) -> bool:
         """Whether these are whole hashes in order, none twice, as whoever searches them relies on."""

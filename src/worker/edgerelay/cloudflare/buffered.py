@@ -1,9 +1,15 @@
-"""Batches as a shard holds them: heads decoded, frames in a buffer of the platform, and cut once for all readers."""
+"""Batches as a shard holds them: heads decoded, frames wherever they came from, and cut once for all readers.
+
+Those of the feed and of RelayState's log come in a buffer of the platform and stay there. A block of the archive was
+unpacked to bytes of Python; it is handed to the platform when somebody gets its frames, which readers of Jetstream
+never do.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import js
 from pyodide.ffi import to_js
@@ -11,18 +17,47 @@ from pyodide.ffi import to_js
 from edgerelay.archive.batch import Batch, BatchHead, decode_head
 from edgerelay.relay.shard import History
 
-__all__ = ["Buffered", "cut_batch", "load_block", "read_bytes", "read_history"]
+__all__ = ["Buffered", "BufferedBlock", "cut_batch", "frame_of", "read_bytes", "read_history"]
 
 _LENGTH_BYTES: Final = 4
 _FORGOTTEN_BYTES: Final = 8
 
 
-class Buffered(NamedTuple):
-    """A batch whose frames lie in a buffer of the platform, cut once for all readers."""
+class Buffered:
+    """A batch whose frames lie in a buffer of the platform."""
 
-    head: BatchHead
-    size_bytes: int
-    frames: list[Any]
+    def __init__(self, head: BatchHead, size_bytes: int, frames: list[Any]) -> None:
+        self.head = head
+        self.size_bytes = size_bytes
+        self.frames = frames
+
+    def frame(self, index: int) -> bytes:
+        """A frame, to look into."""
+        raw: bytes = self.frames[index].to_bytes()
+        return raw
+
+
+class BufferedBlock(Buffered):
+    """A block of the archive."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.head = batch.head
+        self.size_bytes = batch.size_bytes
+        self._raw = batch.frames
+        self._starts = batch.head.frame_starts()
+
+    @cached_property
+    def frames(self) -> list[Any]:  # type: ignore[override]  # in place of the attribute, when it is asked for
+        """The frames as buffers."""
+        return _views(to_js(self._raw), self.head)
+
+    def frame(self, index: int) -> bytes:
+        return self._raw[self._starts[index] : self._starts[index + 1]]
+
+
+def frame_of(batch: Buffered, index: int) -> bytes:
+    """A frame of any batch."""
+    return batch.frame(index)
 
 
 def read_bytes(answer: Any) -> bytes:
@@ -41,11 +76,6 @@ def read_history(answer: Any) -> History[Buffered]:
     forgotten = int.from_bytes(js.Uint8Array.new(buffer, offset, _FORGOTTEN_BYTES).to_bytes(), "big")
     batch = cut_batch(buffer, offset + _FORGOTTEN_BYTES) if size_bytes > _FORGOTTEN_BYTES else None
     return History(batch, forgotten)
-
-
-def load_block(batch: Batch) -> Buffered:
-    """A block of the archive."""
-    return Buffered(batch.head, batch.size_bytes, _views(to_js(batch.frames), batch.head))
 
 
 def cut_batch(buffer: Any, offset: int = 0) -> Buffered:

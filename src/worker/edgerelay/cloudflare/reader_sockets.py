@@ -7,8 +7,7 @@ What is known of a reader is attached to its socket, so that it outlives the sha
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import js
@@ -20,6 +19,8 @@ from edgerelay.cloudflare.log import JsonLog
 from edgerelay.config import Settings
 from edgerelay.relay.placement import ShardKind
 from edgerelay.relay.roster import Admission, Ending, Reader, Roster
+from edgerelay.runtime.audience import POLICY_VIOLATION
+from edgerelay.runtime.seats import Seat
 
 __all__ = ["ReaderSockets", "close_socket"]
 
@@ -30,8 +31,12 @@ RETRY_AFTER_S: Final = "30"
 """How long whoever is refused should wait."""
 
 _TAG: Final = "reader"
-_POLICY_VIOLATION: Final = 1008
-_ENDINGS: Final = {"ConsumerTooSlow": Ending.TOO_SLOW, "FutureCursor": Ending.FUTURE_CURSOR}
+_ENDINGS: Final = {
+    "ConsumerTooSlow": Ending.TOO_SLOW,
+    "FutureCursor": Ending.FUTURE_CURSOR,
+    "TooManyMessages": Ending.TOO_MANY_MESSAGES,
+}
+"""By the reasons that readers are told; everything else is about their options."""
 
 
 class ReaderSockets:
@@ -61,13 +66,14 @@ class ReaderSockets:
         """What the shard is for decides how many it takes."""
         self.roster.admission = self._admission(kind)
 
-    def restore(self) -> list[str]:
-        """Take over the sockets that outlived our memory; answers their readers' names."""
+    def restore(self) -> dict[str, str]:
+        """Take over the sockets that outlived our memory; answers what is attached for the seat of each reader."""
+        seats: dict[str, str] = {}
         for socket in self._state.getWebSockets(_TAG):
-            reader, known = _attached(socket)
+            reader, known, seats[reader] = _attached(socket)
             self._sockets[reader] = socket
             self.roster.enter(reader, known)
-        return list(self._sockets)
+        return seats
 
     def refuse(self, request: Request, behind: int) -> Response | None:
         """Why a client may not come in. Its own doing is 429; for anything else another shard may be tried."""
@@ -77,46 +83,57 @@ class ReaderSockets:
         status, error = (429, "TooManyConnections") if refusal.is_final else (503, "ShardFull")
         return error_response(request, status, error, refusal.message, {"retry-after": RETRY_AFTER_S})
 
-    def accept(self, request: Request, wire: str, cursor: int | None) -> tuple[str, Any]:
-        """Let a client in; answers its reader's name and the client's end of the socket."""
+    def accept(self, request: Request, seat: Seat, attached: str) -> Any:
+        """Let a client in; answers its end of the socket."""
         client, server = js.WebSocketPair.new().object_values()
-        reader = uuid.uuid4().hex
+        reader = seat.reader
         self._state.acceptWebSocket(server, to_js([_TAG]))
         agent = request.headers.get("user-agent", "")[:AGENT_CHARS]
-        known = Reader(client_address(request), agent, wire, cursor, self._clock())
-        server.serializeAttachment(_attachment(reader, known))
+        known = Reader(client_address(request), agent, str(seat.channel.wire), seat.cursor, self._clock())
+        server.serializeAttachment(_attachment(reader, known, attached))
         self._sockets[reader] = server
         self.roster.enter(reader, known)
-        return reader, client
+        return client
+
+    def attach(self, reader: str, attached: str) -> None:
+        """A reader has another seat."""
+        socket = self._sockets[reader]
+        _, known, _ = _attached(socket)
+        socket.serializeAttachment(_attachment(reader, known, attached))
+
+    def reader_of(self, socket: Any) -> str | None:
+        """Whose socket this is; None if it is to be closed."""
+        reader = _attached(socket)[0]
+        return reader if reader in self._sockets else None
 
     def unsent(self, reader: str) -> int | None:
         """Bytes that wait in a socket; None if it does not tell."""
         return getattr(self._sockets.get(reader), "bufferedAmount", None)
 
-    def send(self, reader: str, frames: list[Any], size_bytes: int = 0) -> None:
-        """Send frames; `size_bytes` is their size if they are events, 0 if they have no number."""
+    def send(self, reader: str, messages: Sequence[Any], size_bytes: int = 0) -> None:
+        """Send messages; `size_bytes` is their size if they are events, 0 if they have no number."""
         socket = self._sockets.get(reader)
         if socket is None:
             return
         try:
             send = socket.send
-            for frame in frames:
-                send(frame)
+            for message in messages:
+                send(message)
         except JsException:
             self.forget(reader, Ending.GONE)
         else:
             if size_bytes:
-                self.roster.sent(reader, len(frames), size_bytes)
+                self.roster.sent(reader, len(messages), size_bytes)
 
     def gone(self, socket: Any) -> None:
         """A socket closed or broke."""
         self.forget(_attached(socket)[0], Ending.GONE)
 
-    def close(self, reader: str, reason: str) -> None:
-        """Close a reader's socket for a reason that it was told."""
+    def close(self, reader: str, reason: str, code: int = POLICY_VIOLATION) -> None:
+        """Close a reader's socket for a reason that it is told."""
         socket = self._sockets.get(reader)
-        self.forget(reader, _ENDINGS[reason])
-        close_socket(socket, _POLICY_VIOLATION, reason)
+        self.forget(reader, _ENDINGS.get(reason, Ending.BAD_OPTIONS))
+        close_socket(socket, code, reason)
 
     def forget(self, reader: str, ending: Ending) -> None:
         """A reader is not there any more; what is known of it goes into the log."""
@@ -146,14 +163,14 @@ def close_socket(socket: Any, code: int, reason: str) -> None:
         return
 
 
-def _attachment(reader: str, known: Reader) -> str:
-    return json.dumps([reader, known.address, known.agent, known.wire, known.cursor, known.since_us])
+def _attachment(reader: str, known: Reader, seat: str) -> str:
+    return json.dumps([reader, seat, known.address, known.agent, known.wire, known.cursor, known.since_us])
 
 
-def _attached(socket: Any) -> tuple[str, Reader]:
-    """A reader's name, and what was known of it when it came; version 0.1.0 attached the name alone."""
+def _attached(socket: Any) -> tuple[str, Reader, str]:
+    """A reader's name, what was known of it when it came, and its seat; version 0.1.0 attached the name alone."""
     attached = socket.deserializeAttachment()
     if not attached.startswith("["):
-        return attached, Reader("", "", "firehose", None, 0)
-    reader, *known = json.loads(attached)
-    return reader, Reader(*known)
+        return attached, Reader("", "", "frames", None, 0), ""
+    reader, seat, *known = json.loads(attached)
+    return reader, Reader(*known), seat

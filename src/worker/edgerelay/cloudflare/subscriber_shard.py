@@ -10,50 +10,51 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
+import uuid
 from typing import Any, Final
 
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
 from workers import DurableObject, Response
 
-from edgerelay.api.message import Request
+from edgerelay.api.jetstream import Close
+from edgerelay.api.message import Request, error_response
 from edgerelay.api.router import finish
-from edgerelay.api.subscribe import Subscription, parse_subscription
+from edgerelay.api.subscribe import parse_subscription
+from edgerelay.api.subscription import Subscription
 from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
-from edgerelay.cloudflare.buffered import Buffered, cut_batch, load_block, read_bytes, read_history
+from edgerelay.cloudflare.buffered import Buffered, BufferedBlock, cut_batch, frame_of
+from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.reader_sockets import ReaderSockets, close_socket
-from edgerelay.cloudflare.relay_state import RELAY_NAME
+from edgerelay.cloudflare.relay_calls import RelayCalls
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
+from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.tasks import Tasks
-from edgerelay.relay.cursor import Window, resolve_cursor
+from edgerelay.cloudflare.zstd import LinePacker
+from edgerelay.relay.cursor import Start, Window
+from edgerelay.relay.filters import Filter
 from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.relay.placement import ShardName
 from edgerelay.relay.roster import ShardLoad
-from edgerelay.relay.shard import (
-    CloseReader,
-    History,
-    Read,
-    SendControl,
-    SendLive,
-    SendPart,
-    Shard,
-    ShardCommand,
-    ShardPolicy,
-)
+from edgerelay.relay.shard import Shard, ShardPolicy
+from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
 from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.audience import Audience
 from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hidden_reader import HiddenReader
+from edgerelay.runtime.lines import Lines
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.replay import RelayAwayError, Replay
+from edgerelay.runtime.seats import Seat, Seats, SeatTooLargeError
 
 __all__ = ["SHARD_REHEARSALS", "SubscriberShard"]
 
@@ -83,6 +84,9 @@ MUTE_S: Final = 10
 
 _NORMAL: Final = 1000
 
+CLAMPED: Final = "x-edgerelay-cursor"
+"""The header that says where a stream begins whose cursor was too old: Jetstream v1 has no words for it."""
+
 
 class SubscriberShard(DurableObject):
     """Sockets of subscribers, and the feed that they live on."""
@@ -91,19 +95,23 @@ class SubscriberShard(DurableObject):
         super().__init__(ctx, env)
         settings = self._settings = read_settings(env)
         self._raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
-        self._relays = env.RELAY_STATE._binding
+        self._relay = RelayCalls(env.RELAY_STATE._binding)
         self._clock = make_clock(settings)
         self._log = JsonLog("shard", settings.log_level)
         self._readers = ReaderSockets(self._raw, settings, self._log, self._clock, self._left)
         self._tasks = Tasks(self._broken)
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
-        self._shard: Shard[Buffered] = Shard(policy, self._readers.unsent)
+        self._hidden = HiddenAccounts()
+        lines: Lines[Buffered] = Lines(frame_of, LinePacker().pack, to_js, self._log)
+        self._shard: Shard[Buffered] = Shard(policy, self._readers.unsent, lines.render, self._hidden.indexes)
+        self._audience = Audience(Seats(DurableSql(self._raw, Buffers())))
         codec = BrotliCodec()
         bucket = Bucket(env.ARCHIVE._binding)
-        archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, {codec.id: codec})))
-        self._replay: Replay[Buffered] = Replay(archive, self._read_log, self._log)
-        self._hidden = HiddenAccounts()
-        self._hidden_reader = HiddenReader(self._hidden, self._ask_hidden, Exports(bucket).hidden)
+        archive: ArchiveReader[Buffered] = ArchiveReader(
+            bucket, lambda block: BufferedBlock(open_batch(block, {codec.id: codec}))
+        )
+        self._replay: Replay[Buffered] = Replay(archive, self._relay.read, self._log)
+        self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_proxy = create_proxy(self._pace)
         self._pace_timer: object | None = None
@@ -117,13 +125,14 @@ class SubscriberShard(DurableObject):
         self._wake()
 
     def _wake(self) -> None:
-        """Take over the sockets that outlived our memory: their readers were live, and the feed tells where."""
+        """Take over the sockets that outlived our memory: their readers had everything up to the head."""
         for feed in self._raw.getWebSockets("feed"):
             head = feed.deserializeAttachment()
             self._call(head.name)
             self._shard.feed_head(int(head.seq), self._clock())
-        for reader in self._readers.restore():
-            self._shard.resume(reader)
+        for seat in self._audience.restore(self._readers.restore()):
+            if not seat.awaits_hello:
+                self._shard.resume(seat.reader, seat.channel, seat.first_number, self._clock())
         if self._name:
             self._log.write("info", "shard_woke", {"readers": len(self._readers)})
 
@@ -161,14 +170,10 @@ class SubscriberShard(DurableObject):
         """Whether there is one that nobody has closed: one that closes is still among the sockets."""
         return any(feed.readyState == _OPEN for feed in self._raw.getWebSockets("feed"))
 
-    def _relay(self) -> Any:
-        """RelayState. A stub that saw its object end is of no use afterwards, so nobody keeps one."""
-        return self._relays.getByName(RELAY_NAME)
-
     async def _ask_for_feed(self) -> None:
         try:
-            await self._relay().join(self._name, ShardName.parse(self._name).region)
-        except (JsException, OSError) as error:
+            await self._relay.join(self._name, ShardName.parse(self._name).region)
+        except RelayAwayError as error:
             self._log.write("warning", "no_feed", {"problem": str(error)[:200]})
 
     def _ask(self) -> None:
@@ -243,20 +248,56 @@ class SubscriberShard(DurableObject):
         refusal = self._readers.refuse(request, self._shard.behind)
         if refusal is not None:
             return to_response(finish(request, refusal))
-        reader, client = self._readers.accept(request, "firehose", subscription.cursor)
-        now_us = self._clock()
-        window = self._window.whole() if subscription.is_whole else self._window
-        start = resolve_cursor(subscription.cursor, window, last_seq=self._shard.head or 0, now_us=now_us)
-        self._carry_out(self._shard.join(reader, start, now_us))
+        start = self._start(subscription)
+        seat = Seat.of(uuid.uuid4().hex, subscription, start)
+        try:
+            client = self._readers.accept(request, seat, self._audience.seat(seat))
+        except SeatTooLargeError as error:
+            return to_response(finish(request, error_response(request, 503, "ShardFull", str(error))))
+        if not seat.awaits_hello:
+            self._join(seat, start)
+        headers = {CLAMPED: str(start.cursor)} if start.outdated else {}
+        return Response(None, status=101, headers=headers, web_socket=client)
+
+    def _start(self, subscription: Subscription) -> Start:
+        return subscription.start(self._window, last_seq=self._shard.head or 0, now_us=self._clock())
+
+    def _join(self, seat: Seat, start: Start) -> None:
+        self._carry_out(self._shard.join(seat.reader, start, self._clock(), seat.channel))
         if not self._has_feed():
             self._ask()
         self._pace()
-        return Response(None, status=101, web_socket=client)
 
     async def webSocketMessage(self, socket: Any, message: Any) -> None:
-        """A batch of the feed. What clients send is ignored (event streams, "Server")."""
+        """A batch of the feed, or what a client says."""
         if _is_feed(self._raw, socket):
             self._fed(socket, message)
+            return
+        reader = self._readers.reader_of(socket)
+        if reader is not None:
+            self._heard(reader, message)
+
+    def _heard(self, reader: str, message: Any) -> None:
+        said = message if isinstance(message, str) else message.to_bytes()
+        match self._audience.hear(reader, said, self._clock()):
+            case Seat() as seat:
+                self._change(seat)
+            case Close(code, reason):
+                self._readers.close(reader, reason, code)
+
+    def _change(self, seat: Seat) -> None:
+        """A reader said what it wants from now on; one that had not done so before begins."""
+        start = self._start(Subscription(seat.cursor, seat.channel)) if seat.awaits_hello else None
+        seat = seat.after_hello(start) if start is not None else seat
+        try:
+            self._readers.attach(seat.reader, self._audience.seat(seat))
+        except SeatTooLargeError:
+            self._readers.close(seat.reader, "OptionsTooLarge")
+            return
+        if start is not None:
+            self._join(seat, start)
+        else:
+            self._shard.change(seat.reader, seat.channel)
 
     async def webSocketClose(self, socket: Any, *_: Any) -> None:
         """The peer closed, or is gone. Its close frame is answered: clients wait for that."""
@@ -276,6 +317,7 @@ class SubscriberShard(DurableObject):
 
     def _left(self, reader: str) -> None:
         self._shard.left(reader)
+        self._audience.leave(reader)
         if len(self._readers):
             self._tell_soon()
         else:
@@ -286,17 +328,15 @@ class SubscriberShard(DurableObject):
         if self._pace_timer is not None:
             js.clearTimeout(self._pace_timer)
             self._pace_timer = None
-        if not self._shard.behind:
+        if not self._shard.is_pumping:
             return
         if self._hidden_reader.is_behind:
             # Nothing is read back before it is known whose events are left out.
             self._follow_hidden()
             return
-        commands = self._shard.pump(self._clock())
-        self._carry_out(commands)
-        if self._shard.behind:
-            moving = any(not isinstance(command, Read) for command in commands)
-            self._pace_timer = js.setTimeout(self._pace_proxy, 0 if moving else PACE_MS)
+        self._carry_out(self._shard.pump(self._clock()))
+        if self._shard.is_pumping:
+            self._pace_timer = js.setTimeout(self._pace_proxy, 0 if self._shard.moved else PACE_MS)
 
     def _follow_hidden(self) -> None:
         if not self._hidden_reader.is_asking:
@@ -310,9 +350,9 @@ class SubscriberShard(DurableObject):
             await asyncio.sleep(READ_RETRY_S)
         self._pace()
 
-    async def _read(self, reader: str, cursor: int) -> None:
+    async def _read(self, reader: str, cursor: int, wanted: Filter) -> None:
         try:
-            history = await self._replay.find(cursor)
+            history = await self._replay.find(cursor, wanted.may_match())
         except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
@@ -322,18 +362,6 @@ class SubscriberShard(DurableObject):
         self._carry_out(self._shard.answer(reader, history))
         self._pace()
 
-    async def _ask_hidden(self, after: int) -> bytes:
-        return read_bytes(await self._ask_relay("hidden", after))
-
-    async def _read_log(self, cursor: int) -> History[Buffered]:
-        return read_history(await self._ask_relay("read", cursor))
-
-    async def _ask_relay(self, question: str, after: int) -> Any:
-        try:
-            return await getattr(self._relay(), question)(after)
-        except (JsException, OSError) as error:
-            raise RelayAwayError(str(error)) from error
-
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
         self._log.write("error", "task_failed", {"trace": "".join(traceback.format_exception(error))})
@@ -341,29 +369,22 @@ class SubscriberShard(DurableObject):
 
     # --- effects --------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, commands: list[ShardCommand[Buffered]]) -> None:
+    def _carry_out(self, commands: list[ShardCommand]) -> None:
         for command in commands:
             match command:
-                case SendLive(batch, readers):
-                    size_bytes = sum(batch.head.frame_bytes)
+                case Send(readers, messages, size_bytes):
                     for reader in readers:
-                        self._readers.send(reader, batch.frames, size_bytes)
-                case SendPart(reader, batch, first, end):
-                    self._send_part(reader, batch, first, end)
+                        self._readers.send(reader, messages, size_bytes)
                 case SendControl(reader, name, message, is_error):
-                    frame = encode_error(name, message) if is_error else encode_info(name, message)
-                    self._readers.send(reader, [to_js(frame)])
-                case Read(reader, cursor):
-                    self._tasks.spawn(self._read(reader, cursor))
+                    self._control(reader, encode_error(name, message) if is_error else encode_info(name, message))
+                case Read(reader, cursor, wanted):
+                    self._tasks.spawn(self._read(reader, cursor, wanted))
                 case CloseReader(reader, reason):
                     self._readers.close(reader, reason)
 
-    def _send_part(self, reader: str, batch: Buffered, first: int, end: int) -> None:
-        """Send a part, without the frames of hidden accounts, or that were purged."""
-        hidden, sizes = self._hidden.indexes(batch.head), batch.head.frame_bytes
-        shown = [index for index in range(first, end) if index not in hidden and sizes[index]]
-        frames = batch.frames[first:end] if len(shown) == end - first else [batch.frames[index] for index in shown]
-        self._readers.send(reader, frames, sum(sizes[index] for index in shown))
+    def _control(self, reader: str, frame: bytes) -> None:
+        if self._audience.has_words(reader):
+            self._readers.send(reader, [to_js(frame)])
 
     async def rehearse(self, action: str) -> str:
         """What tests may do to a shard that allows it (`REHEARSAL`)."""

@@ -16,7 +16,8 @@ from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.places import places_of
 from edgerelay.api.router import finish
 from edgerelay.api.snapshot import Snapshot
-from edgerelay.api.subscribe import Subscription, parse_subscription
+from edgerelay.api.subscribe import parse_subscription
+from edgerelay.api.subscription import Subscription
 from edgerelay.api.tokens import refuse_unknown_subscriber
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.log import JsonLog
@@ -25,7 +26,7 @@ from edgerelay.cloudflare.rate_limit import refuse_hasty
 from edgerelay.cloudflare.requests import to_response
 from edgerelay.cloudflare.snapshots import Snapshots
 from edgerelay.config import Settings
-from edgerelay.relay.cursor import Window, resolve_cursor
+from edgerelay.relay.cursor import Window
 from edgerelay.relay.placement import Capacity, ShardName, kind_for, places_to_try
 from edgerelay.relay.region import region_near
 
@@ -80,8 +81,7 @@ class Subscribing:
     def _places(self, subscription: Subscription, region: str, snapshot: Snapshot | None) -> list[ShardName]:
         settings = self._settings
         window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * 24 * _HOUR_US)
-        window = window.whole() if subscription.is_whole else window
-        start = resolve_cursor(subscription.cursor, window, last_seq=0, now_us=self._now_us)
+        start = subscription.start(window, last_seq=0, now_us=self._now_us)
         kind = kind_for(start, self._now_us, settings.deep_replay_minutes * _MINUTE_US)
         now_ms = js.Date.now()
         silent = {name for name, until_ms in _silent.items() if now_ms < until_ms}

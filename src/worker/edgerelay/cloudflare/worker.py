@@ -15,7 +15,7 @@ from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
 from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
-from edgerelay.api.subscribe import PATH as SUBSCRIBE
+from edgerelay.api.subscribe import STREAMS
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.rate_limit import refuse_hasty
@@ -42,7 +42,7 @@ class Default(WorkerEntrypoint):
             JsonLog("worker", "error").write("error", "settings", {"problem": str(error)})
             refusal = error_response(asked, 503, "SettingsError", str(error))
             return to_response(finish(asked, refusal))
-        if asked.path == SUBSCRIBE and asked.method != "OPTIONS":
+        if asked.path in STREAMS and asked.method != "OPTIONS":
             return await Subscribing(self.env, settings, self._snapshots()).answer(asked, request.js_object)
         if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
             return to_response(finish(asked, await self._rehearse(asked)))

@@ -35,6 +35,12 @@ class Ending(StrEnum):
     FUTURE_CURSOR = "future_cursor"
     """It asked for what does not exist yet."""
 
+    TOO_MANY_MESSAGES = "too_many_messages"
+    """It said more than is borne."""
+
+    BAD_OPTIONS = "bad_options"
+    """It asked for what cannot be, or for more than can be kept."""
+
     REFUSED_FULL = "refused_full"
     """There was no room: readers, or readers who are behind."""
 

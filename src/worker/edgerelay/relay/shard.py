@@ -1,9 +1,9 @@
 """The readers of one shard: who is live, who is behind, and what each gets next.
 
-A reader is a cursor and a pace; there is no queue of its own. A live reader has had everything up to the shard's head
-and gets the next batch as it arrives. A reader that is behind is handed batch after batch, from the ring or from what
-RelayState kept, as fast as its socket takes them and no faster; when it reaches the head it is live again. Every number
-from its cursor on reaches it exactly once, whichever way it comes.
+A reader is a cursor, a channel and a pace; there is no queue of its own. A live reader has had everything up to the
+shard's head and gets the next batch as it arrives. A reader that is behind is handed batch after batch, from the ring
+or from what is kept, as fast as its socket takes them and no faster; when it reaches the head it is live again. Every
+message of its channel from its cursor on reaches it exactly once, whichever way it comes.
 
 Rules:
 1. The head is the last number of the newest batch of the feed. A batch whose `prev_seq` is not the head proves a gap:
@@ -12,11 +12,14 @@ Rules:
    does not tell what a socket holds, it is paced instead (`pace`).
 3. A reader that lies beyond the head waits for the batch that reaches its cursor.
 4. A reader that joins the live stream while there is no feed begins with whatever the next feed begins with. One whose
-   cursor seems to lie in the future waits for the feed: only that tells what the newest number is.
-   Everybody else reads what there is without waiting for the feed.
+   cursor seems to lie in the future waits for the feed: only that tells what the newest number is. Then it is refused,
+   or live, as its start says. Everybody else reads what there is without waiting for the feed.
 5. What is missing from the history is told to the reader (`#info OutdatedCursor`), never skipped in silence.
 6. A reader whose socket makes no progress for `stuck_s` is closed with `ConsumerTooSlow`: unsent bytes stay in our
    memory until its peer goes away.
+7. A cursor of an operation may lie within an event: reading begins where that event could begin, and what lies before
+   the cursor is left out.
+8. A reader whose channel changes gets what comes from then on as the new one says.
 
 Commands come out; the shell owns sockets, timers and the way to RelayState. `pump` is to be called whenever a reader is
 behind and time has passed.
@@ -26,34 +29,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
+from edgerelay.atproto.messages import MAX_OPS
+from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start
+from edgerelay.relay.delivery import PART_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
+from edgerelay.relay.filters import Filter
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
+from edgerelay.relay.shard_commands import Read, Send, ShardCommand, outdated, refuse, refuse_future
 
 __all__ = [
-    "CloseReader",
     "History",
-    "Read",
-    "SendControl",
-    "SendLive",
-    "SendPart",
     "Shard",
-    "ShardCommand",
     "ShardPolicy",
 ]
 
 _US: Final = 1_000_000
 
-PART_BYTES: Final = 256_000
-"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others."""
+RENDERED_BYTES: Final = PART_BYTES
+"""Bytes of frames that are rendered in one turn of all readers, and no more than a part beyond: batches of the feed
+wait meanwhile."""
 
 SHARED_UNSENT_BYTES: Final = 4_000_000
 """Bytes that may wait in all sockets together, however few they are: one that takes everything at full speed has some
 batches on its way, of `BATCH_BYTES` each, and to call it behind at each of them costs two reads for one."""
 
-B = TypeVar("B", bound=HasHead)
+B = TypeVar("B", bound=HasFrames)
+H = TypeVar("H", bound=HasHead)
 
 
 class ShardPolicy(NamedTuple):
@@ -66,62 +70,27 @@ class ShardPolicy(NamedTuple):
     shared_unsent_bytes: int = SHARED_UNSENT_BYTES
 
 
-class SendLive(NamedTuple, Generic[B]):
-    """Send all frames of a batch to each of the readers."""
-
-    batch: B
-    readers: tuple[str, ...]
-
-
-class SendPart(NamedTuple, Generic[B]):
-    """Send the frames of a batch from index `first` up to, not including, `end`."""
-
-    reader: str
-    batch: B
-    first: int
-    end: int
-
-
-class SendControl(NamedTuple):
-    """Send a frame that has no number."""
-
-    reader: str
-    name: str
-    message: str
-    is_error: bool
-
-
-class Read(NamedTuple):
-    """Ask RelayState for the batch with the first number that is at least `cursor`; answer with `Shard.answer`."""
-
-    reader: str
-    cursor: int
-
-
-class CloseReader(NamedTuple):
-    """Close the socket; `left` need not be called."""
-
-    reader: str
-    reason: str
-
-
-ShardCommand: TypeAlias = "SendLive[B] | SendPart[B] | SendControl | Read | CloseReader"
-
-
-class History(NamedTuple, Generic[B]):
+class History(NamedTuple, Generic[H]):
     """The answer to `Read`."""
 
-    batch: B | None
+    batch: H | None
     """None if nothing at or beyond the cursor exists yet."""
 
     missing_up_to: int
     """Everything up to this number is no longer kept; 0 if nothing was ever forgotten."""
+
+    passed_up_to: int = 0
+    """From the cursor up to this number everything is kept, and nothing passes the filter. What is missing lies behind
+    it."""
 
 
 @dataclass(slots=True)
 class _Reader(Generic[B]):
     id: str
     cursor: int
+    first_number: int
+    """No message with a smaller one is wanted."""
+
     tell_missing: bool
     progress_us: int
     pace: BlindPace
@@ -129,57 +98,101 @@ class _Reader(Generic[B]):
     is_idle: bool = False
     """There was nothing at its cursor, and without a head nothing tells when there will be."""
 
+    live_if_future: bool = False
     batch: B | None = None
-    reading: bool = False
+    reading: Filter | None = None
+    """By which the answer that it waits for was asked for."""
+
     unsent_bytes: int = 0
 
 
 class Shard(Generic[B]):
     """All readers of one shard."""
 
-    def __init__(self, policy: ShardPolicy, unsent: Callable[[str], int | None]) -> None:
+    def __init__(
+        self, policy: ShardPolicy, unsent: Callable[[str], int | None], render: Render[B], hides: Hides = hides_nothing
+    ) -> None:
         """`unsent` tells how many bytes wait in a reader's socket, or None where the runtime cannot tell."""
         self._policy = policy
         self._unsent = unsent
+        self._delivery = Delivery(render, hides)
         self.ring: Ring[B] = Ring(policy.ring_bytes)
-        self._live: dict[str, BlindPace] = {}
+        self._channels: dict[str, Channel] = {}
+        self._live: dict[Channel, dict[str, BlindPace]] = {}
         self._unfed: dict[str, BlindPace] = {}
         self._behind: dict[str, _Reader[B]] = {}
         self._is_fed = False
         self.head: int | None = None
+        self.moved = False
+        """Somebody got on in the last `pump`: the next one need not wait."""
         self.closed_too_slow = 0
         self.holes_told = 0
 
     def __len__(self) -> int:
-        return len(self._live) + len(self._unfed) + len(self._behind)
+        return len(self._channels)
 
     @property
     def behind(self) -> int:
-        """How many readers are not live; while there are any, `pump` must be called."""
+        """How many readers are not live."""
         return len(self._behind)
 
-    def join(self, reader: str, start: Start, now_us: int) -> list[ShardCommand[B]]:
+    @property
+    def is_pumping(self) -> bool:
+        """Whether `pump` must be called: a reader is behind that does not only wait for the next batch."""
+        head = self.head
+        return any(head is None or reader.cursor <= head or reader.is_doubtful for reader in self._behind.values())
+
+    def join(self, reader: str, start: Start, now_us: int, channel: Channel = FIREHOSE) -> list[ShardCommand]:
         """A socket was accepted."""
         if start.future and self._is_fed:
-            return _refuse_future(reader)
-        commands: list[ShardCommand[B]] = []
-        if start.outdated:
-            commands.append(_outdated(reader))
+            if not start.live_if_future:
+                return refuse_future(reader)
+            start = Start(None)
+        self._channels[reader] = channel
         pace = self._new_pace()
         if start.cursor is None:
-            (self._live if self._is_fed else self._unfed)[reader] = pace
-        else:
-            behind = _Reader[B](reader, start.cursor, start.strict, now_us, pace, is_doubtful=start.future)
-            self._behind[reader] = behind
-        return commands
+            if self._is_fed:
+                self._add_live(reader, pace)
+            else:
+                self._unfed[reader] = pace
+            return []
+        behind = _Reader[B](
+            reader,
+            _first_seq(start.cursor, channel),
+            start.cursor,
+            start.strict,
+            now_us,
+            pace,
+            is_doubtful=start.future,
+            live_if_future=start.live_if_future,
+        )
+        self._behind[reader] = behind
+        return [outdated(reader)] if start.outdated else []
 
-    def resume(self, reader: str) -> None:
-        """A socket outlived our memory: the reader was live when the shard fell asleep."""
-        self._live[reader] = self._new_pace()
+    def resume(self, reader: str, channel: Channel = FIREHOSE, first_number: int = 0, now_us: int = 0) -> None:
+        """A socket outlived our memory: the reader had everything when the shard fell asleep, or waited for a number
+        that had not come yet."""
+        self._channels[reader] = channel
+        if self.head is not None and first_number > self.head + 1:
+            cursor = max(self.head + 1, _first_seq(first_number, channel))
+            self._behind[reader] = _Reader(reader, cursor, first_number, True, now_us, self._new_pace())
+        else:
+            self._add_live(reader, self._new_pace())
+
+    def change(self, reader: str, channel: Channel) -> None:
+        """From now on the reader wants something else."""
+        before = self._channels.get(reader)
+        if before is None:
+            return
+        pace = self._remove_live(reader)
+        self._channels[reader] = channel
+        if pace is not None:
+            self._add_live(reader, pace)
 
     def left(self, reader: str) -> None:
         """A socket is gone."""
-        for readers in (self._live, self._unfed, self._behind):
+        self._remove_live(reader)
+        for readers in (self._unfed, self._behind, self._channels):
             readers.pop(reader, None)
 
     def feed_lost(self) -> None:
@@ -198,7 +211,7 @@ class Shard(Generic[B]):
             self.ring.clear()
         self._fed()
 
-    def batch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
+    def batch(self, batch: B, now_us: int) -> list[ShardCommand]:
         """The next batch of the feed."""
         head = batch.head
         if self.head is None:
@@ -210,76 +223,113 @@ class Shard(Generic[B]):
         self._fed()
         self.ring.append(batch)
         self.head = head.last_seq
-        takers = self._takers(batch, now_us)
-        commands = self._catch(batch, now_us)
-        return [SendLive(batch, takers), *commands] if takers else commands
+        commands = self._send_live(batch, now_us)
+        return [*commands, *self._catch(batch, now_us)]
 
-    def answer(self, reader_id: str, history: History[B]) -> list[ShardCommand[B]]:
-        """What RelayState had for a `Read`."""
+    def answer(self, reader_id: str, history: History[B]) -> list[ShardCommand]:
+        """What there was for a `Read`."""
         reader = self._behind.get(reader_id)
-        if reader is None:
+        if reader is None or reader.reading is None:
             return []
-        reader.reading = False
+        asked, reader.reading = reader.reading, None
+        if asked != self._channels[reader_id].filter:
+            return []  # asked for by a filter that is no longer the reader's: it asks again
         reader.batch = history.batch
-        reader.is_idle = history.batch is None and history.missing_up_to < reader.cursor
-        told: list[ShardCommand[B]] = []
+        if reader.cursor <= history.passed_up_to:
+            reader.cursor = history.passed_up_to + 1
+            reader.tell_missing = True
+        else:
+            reader.is_idle = history.batch is None and history.missing_up_to < reader.cursor
+        told: list[ShardCommand] = []
         if reader.cursor <= history.missing_up_to:
-            if reader.tell_missing:
+            if reader.tell_missing and reader.first_number <= history.missing_up_to:
                 self.holes_told += 1
-                told.append(_outdated(reader_id))
+                told.append(outdated(reader_id))
             reader.cursor = history.missing_up_to + 1
         return told
 
     def read_failed(self, reader_id: str) -> None:
-        """RelayState did not answer; the reader asks again in its next turn."""
+        """There was no answer; the reader asks again in its next turn."""
         if reader_id in self._behind:
-            self._behind[reader_id].reading = False
+            self._behind[reader_id].reading = None
 
-    def pump(self, now_us: int) -> list[ShardCommand[B]]:
-        """Give every reader that is behind its turn."""
-        commands: list[ShardCommand[B]] = []
+    def pump(self, now_us: int) -> list[ShardCommand]:
+        """Give every reader that is behind its turn, as far as what may be rendered in one goes."""
+        commands: list[ShardCommand] = []
         room_bytes = self._room_bytes()
+        self.moved = False
+        left_bytes = RENDERED_BYTES
         for reader in list(self._behind.values()):
+            if left_bytes <= 0:
+                break
             if self._has_room(reader, now_us, room_bytes):
-                commands.extend(self._next(reader, now_us))
+                sent, rendered_bytes = self._next(reader, now_us)
+                commands.extend(sent)
+                left_bytes -= rendered_bytes
+                if rendered_bytes and reader.id in self._behind:
+                    self._behind[reader.id] = self._behind.pop(reader.id)  # the others come first next time
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
                 self.closed_too_slow += 1
-                commands.extend(_refuse(reader.id, "ConsumerTooSlow", "no progress"))
+                commands.extend(refuse(reader.id, "ConsumerTooSlow", "no progress"))
         return commands
 
     def _fed(self) -> None:
         self._is_fed = True
-        self._live.update(self._unfed)
+        for reader, pace in self._unfed.items():
+            self._add_live(reader, pace)
         self._unfed.clear()
+
+    def _add_live(self, reader: str, pace: BlindPace) -> None:
+        self._live.setdefault(self._channels[reader], {})[reader] = pace
+
+    def _remove_live(self, reader: str) -> BlindPace | None:
+        channel = self._channels.get(reader)
+        readers = self._live.get(channel) if channel is not None else None
+        if channel is None or readers is None:
+            return None
+        pace = readers.pop(reader, None)
+        if not readers:
+            del self._live[channel]
+        return pace
 
     def _fall_behind(self, now_us: int) -> None:
         assert self.head is not None
-        for reader, pace in self._live.items():
-            self._behind[reader] = _Reader(reader, self.head + 1, True, now_us, pace)
+        for readers in self._live.values():
+            for reader, pace in readers.items():
+                self._behind[reader] = _Reader(reader, self.head + 1, 0, True, now_us, pace)
         self._live.clear()
 
-    def _catch(self, batch: B, now_us: int) -> list[ShardCommand[B]]:
+    def _catch(self, batch: B, now_us: int) -> list[ShardCommand]:
         """Readers beyond the former head: this batch may be the one that they wait for."""
-        commands: list[ShardCommand[B]] = []
+        commands: list[ShardCommand] = []
         for reader in list(self._behind.values()):
             is_due = batch.head.prev_seq < reader.cursor <= batch.head.last_seq
             if is_due and self._has_room(reader, now_us, self._room_bytes()):
-                commands.extend(self._next(reader, now_us))
+                commands.extend(self._next(reader, now_us)[0])
         return commands
 
-    def _takers(self, batch: B, now_us: int) -> tuple[str, ...]:
+    def _send_live(self, batch: B, now_us: int) -> list[ShardCommand]:
+        commands: list[ShardCommand] = []
+        for channel in list(self._live):
+            messages, size_bytes = self._delivery.whole(channel, batch)
+            if messages and (takers := self._takers(channel, batch.head.first_seq, size_bytes, now_us)):
+                commands.append(Send(takers, messages, size_bytes))
+        return commands
+
+    def _takers(self, channel: Channel, first_seq: int, size_bytes: int, now_us: int) -> tuple[str, ...]:
         """The live readers whose sockets have room; the others fall behind."""
         room_bytes = self._room_bytes()
-        for reader, pace in list(self._live.items()):
+        readers = self._live[channel]
+        for reader, pace in list(readers.items()):
             unsent = self._unsent(reader)
             waiting_bytes = pace.waiting_bytes(now_us) if unsent is None else unsent
             if waiting_bytes > room_bytes:
-                del self._live[reader]
-                self._behind[reader] = _Reader(reader, batch.head.first_seq, True, now_us, pace)
+                self._remove_live(reader)
+                self._behind[reader] = _Reader(reader, first_seq, 0, True, now_us, pace)
             elif unsent is None:
-                pace.sent(batch.size_bytes, now_us)
-        return tuple(self._live)
+                pace.sent(size_bytes, now_us)
+        return tuple(readers)
 
     def _room_bytes(self) -> int:
         """What may wait in one socket before it gets nothing more."""
@@ -295,60 +345,56 @@ class Shard(Generic[B]):
         reader.unsent_bytes = unsent
         return unsent <= room_bytes
 
-    def _next(self, reader: _Reader[B], now_us: int) -> list[ShardCommand[B]]:
-        """One turn of a reader that is behind and has room."""
-        if reader.reading:
-            return []
+    def _next(self, reader: _Reader[B], now_us: int) -> tuple[list[ShardCommand], int]:
+        """One turn of a reader that is behind and has room, and the bytes that had to be rendered for it."""
+        if reader.reading is not None:
+            return [], 0
         if reader.is_doubtful and self._is_fed:
-            if self.head is not None and reader.cursor > self.head:
-                self.left(reader.id)
-                return _refuse_future(reader.id)
+            if self.head is not None and reader.first_number > self.head:
+                return self._end_doubt(reader), 0
             reader.is_doubtful = False
         batch = reader.batch or self.ring.find(reader.cursor)
         if batch is not None:
-            return [self._part(reader, batch, now_us)]
+            return self._part(reader, batch, now_us)
         if self.head is None and (reader.is_doubtful or reader.is_idle):
-            return []
+            return [], 0
         if self.head is not None and reader.cursor > self.head:
-            if reader.cursor == self.head + 1:
-                self._go_live(reader)
-            return []
-        reader.reading = True
-        return [Read(reader.id, reader.cursor)]
-
-    def _part(self, reader: _Reader[B], batch: B, now_us: int) -> SendPart[B]:
-        head = batch.head
-        first = end = head.index_of(reader.cursor)
-        size_bytes = 0
-        while end < len(head.seqs) and size_bytes < PART_BYTES:
-            size_bytes += head.frame_bytes[end]
-            end += 1
-        done = end == len(head.seqs)
-        reader.cursor = head.last_seq + 1 if done else head.seqs[end]
-        reader.batch = None if done else batch
-        reader.unsent_bytes += size_bytes
-        reader.pace.sent(size_bytes, now_us)
-        reader.tell_missing = True
-        if self.head is not None and reader.cursor == self.head + 1:
             self._go_live(reader)
-        return SendPart(reader.id, batch, first, end)
+            return [], 0
+        reader.reading = self._channels[reader.id].filter
+        return [Read(reader.id, reader.cursor, reader.reading)], 0
+
+    def _end_doubt(self, reader: _Reader[B]) -> list[ShardCommand]:
+        """The cursor lies in the future."""
+        if reader.live_if_future:
+            del self._behind[reader.id]
+            self._add_live(reader.id, reader.pace)
+            return []
+        self.left(reader.id)
+        return refuse_future(reader.id)
+
+    def _part(self, reader: _Reader[B], batch: B, now_us: int) -> tuple[list[ShardCommand], int]:
+        part = self._delivery.part(self._channels[reader.id], batch, reader.cursor, reader.first_number)
+        reader.cursor = part.cursor
+        reader.batch = None if part.is_last else batch
+        reader.unsent_bytes += part.size_bytes
+        reader.pace.sent(part.size_bytes, now_us)
+        reader.tell_missing = True
+        self.moved = True
+        self._go_live(reader)
+        sent: list[ShardCommand] = [Send((reader.id,), part.messages, part.size_bytes)] if part.messages else []
+        return sent, part.rendered_bytes
 
     def _go_live(self, reader: _Reader[B]) -> None:
-        del self._behind[reader.id]
-        self._live[reader.id] = reader.pace
+        """If it has everything, and wants whatever comes."""
+        if self.head is not None and reader.cursor == self.head + 1 >= reader.first_number:
+            del self._behind[reader.id]
+            self._add_live(reader.id, reader.pace)
 
     def _new_pace(self) -> BlindPace:
         return BlindPace(self._policy.blind_bytes_per_s)
 
 
-def _outdated(reader: str) -> SendControl:
-    message = "the cursor is older than what is kept; the stream starts at the oldest event"
-    return SendControl(reader, "OutdatedCursor", message, is_error=False)
-
-
-def _refuse_future(reader: str) -> list[ShardCommand[B]]:
-    return _refuse(reader, "FutureCursor", "the cursor lies in the future")
-
-
-def _refuse(reader: str, error: str, message: str) -> list[ShardCommand[B]]:
-    return [SendControl(reader, error, message, is_error=True), CloseReader(reader, error)]
+def _first_seq(cursor: int, channel: Channel) -> int:
+    """Number of the first event that can have a message with a number that is at least the cursor."""
+    return cursor if channel.wire is Wire.FRAMES else max(0, cursor - MAX_OPS + 1)

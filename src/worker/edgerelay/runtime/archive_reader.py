@@ -20,6 +20,7 @@ from typing import Final, Generic, TypeVar
 from edgerelay.archive.block import BlockError, SealedBlock
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock
+from edgerelay.archive.matching import MayMatch, passed_blocks
 from edgerelay.archive.object_names import Folder, ObjectName, holders
 from edgerelay.errors import InvariantError
 from edgerelay.runtime.archive_names import ArchiveNames
@@ -94,6 +95,19 @@ class ArchiveReader(Generic[B]):
         """
         async with self._lock:
             return await self._at(cursor, self._block)
+
+    async def passed_up_to(self, cursor: int, may_match: MayMatch) -> int:
+        """The end of the blocks from `cursor` on that cannot match, as long as they follow each other in one object.
+
+        0 if the first one may match or there is none. Raises what `find` raises; no block is read.
+        """
+
+        async def look(_: str, blocks: Sequence[PlacedBlock]) -> int:
+            passed = passed_blocks(blocks, cursor, may_match)
+            return blocks[passed - 1].facts.contents.last_seq if passed else 0
+
+        async with self._lock:
+            return await self._at(cursor, look) or 0
 
     async def _at(self, cursor: int, look: _Look[T]) -> T | None:
         """What is seen of the blocks from a cursor on, in the first place where nothing seems to be missing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from edgerelay.archive.matching import MayMatch
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.ring import HasHead
 from edgerelay.relay.shard import History
@@ -40,15 +41,17 @@ class Replay(Generic[B]):
         self._sink = sink
         self._forgotten_seq = 0
 
-    async def find(self, cursor: int) -> History[B]:
+    async def find(self, cursor: int, may_match: MayMatch | None = None) -> History[B]:
         """The batch or block with the first event whose number is at least `cursor`, and what is missing before it.
+
+        A block of the archive that cannot match is passed instead.
 
         Raises:
             RelayAwayError: RelayState does not answer, and the archive does not go on at the cursor.
             ObjectStoreError: the bucket does not answer.
         """
         try:
-            return await self._find(cursor)
+            return await self._find(cursor, may_match)
         except RelayAwayError:
             block = await self._undamaged(cursor)
             if block is None or block.head.prev_seq >= cursor:
@@ -61,13 +64,16 @@ class Replay(Generic[B]):
         except DamagedError:
             return None
 
-    async def _find(self, cursor: int) -> History[B]:
+    async def _find(self, cursor: int, may_match: MayMatch | None) -> History[B]:
         if cursor > self._forgotten_seq:
             history = await self._log(cursor)
             self._forgotten_seq = history.missing_up_to
             if cursor > self._forgotten_seq:
                 return history
         try:
+            passed_up_to = await self._archive.passed_up_to(cursor, may_match) if may_match is not None else 0
+            if passed_up_to:
+                return History(None, 0, passed_up_to)
             block = await self._archive.find(cursor)
         except DamagedError as error:
             self._sink.write("error", "archive_damaged", {"problem": str(error), "last_seq": error.last_seq})

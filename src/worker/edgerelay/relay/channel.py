@@ -1,0 +1,50 @@
+"""What a reader gets of each event: the wire that it speaks, its filter, and how large a message may be.
+
+Readers of one channel get the same messages, so that these are made once for all of them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from edgerelay.relay.filters import EVERYTHING, Filter
+
+__all__ = ["FIREHOSE", "Channel", "Message", "Wire"]
+
+
+class Wire(StrEnum):
+    """The form of messages. The values are kept with sockets: they outlive a deployment."""
+
+    FRAMES = "frames"
+    """The firehose: a frame for each event, as it is kept."""
+
+    LINES = "lines"
+    """Jetstream v1: a text for each operation."""
+
+    ZSTD_LINES = "zstd"
+    """Jetstream v1: the same, each packed by itself with the dictionary of v1."""
+
+
+class Message(NamedTuple):
+    """One message, ready to send."""
+
+    number: int
+    """Of the event, or of the operation: that of its event and its index."""
+
+    size_bytes: int
+    data: Any
+    """Whatever the platform sends."""
+
+
+class Channel(NamedTuple):
+    """What readers have in common that get the same messages."""
+
+    wire: Wire = Wire.FRAMES
+    filter: Filter = EVERYTHING
+    max_bytes: int = 0
+    """Larger messages are left out; 0 for none."""
+
+
+FIREHOSE = Channel()
+"""Every frame of every event."""

@@ -1,0 +1,138 @@
+"""What of a batch goes to the readers of a channel, as messages.
+
+The firehose without a filter gets the frames as they lie there, and nothing is done for each event. For all others the
+head of the batch says which events pass, and only those are rendered, by whoever knows the wire (`Render`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from edgerelay.archive.batch import BatchHead
+from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
+from edgerelay.relay.filters import BatchColumns, Pick
+from edgerelay.relay.ring import HasHead
+
+__all__ = ["PART_BYTES", "Delivery", "HasFrames", "Hides", "Part", "Render", "hides_nothing"]
+
+PART_BYTES: Final = 256_000
+"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others. Of events that have to be
+rendered it is the bytes of their frames: 50 ms of rendering."""
+
+REMEMBERED_BATCHES: Final = 16
+"""Batches of which it is remembered what passes which filter: readers that are behind come back to the same few."""
+
+
+class HasFrames(HasHead, Protocol):
+    """A batch whose frames can be sent."""
+
+    @property
+    def frames(self) -> Sequence[Any]: ...
+
+
+B = TypeVar("B", bound=HasFrames)
+
+Render: TypeAlias = "Callable[[Wire, B, int], Sequence[Message]]"
+"""The messages of the event of an index, on a wire that is not the firehose; none if it has none."""
+
+
+Hides: TypeAlias = Callable[[BatchHead], Collection[int]]
+"""Indexes of the events of a batch that nobody is to read back."""
+
+
+def hides_nothing(_: BatchHead) -> Collection[int]:
+    """Nobody is hidden."""
+    return ()
+
+
+class Part(NamedTuple):
+    """What one reader gets in one turn."""
+
+    messages: Sequence[Any]
+    size_bytes: int
+    cursor: int
+    """Everything before this number was looked at."""
+
+    is_last: bool
+    """There is nothing more in this batch."""
+
+    rendered_bytes: int
+    """Bytes of frames that had to be looked into."""
+
+
+class Delivery(Generic[B]):
+    """Picks and renders."""
+
+    def __init__(self, render: Render[B], hides: Hides) -> None:
+        self._render = render
+        self._hides = hides
+        self._columns: dict[int, BatchColumns] = {}
+
+    def whole(self, channel: Channel, batch: B) -> tuple[Sequence[Any], int]:
+        """All messages of a batch that has just come, and their bytes."""
+        if channel == FIREHOSE:
+            return batch.frames, sum(batch.head.frame_bytes)
+        messages = [
+            message for pick in self._picks(channel, batch) for message in self._messages(channel, batch, pick, 0)
+        ]
+        return [message.data for message in messages], sum([message.size_bytes for message in messages])
+
+    def part(self, channel: Channel, batch: B, cursor: int, first_number: int) -> Part:
+        """The next messages for a reader that stands at `cursor`, and wants none with a number before the first.
+
+        Of hidden accounts there are none, nor of events that were purged, whose frames are empty.
+        """
+        head = batch.head
+        first = head.index_of(cursor)
+        hidden = self._hides(head)
+        if channel == FIREHOSE and not hidden and all(head.frame_bytes):
+            return _frames(batch, first)
+        is_rendered = channel.wire is not Wire.FRAMES
+        picks = self._picks(channel, batch)
+        size_bytes = looked_bytes = 0
+        data: list[Any] = []
+        for pick in picks[bisect_left(picks, (first,)) :]:
+            if max(size_bytes, looked_bytes) >= PART_BYTES:
+                return Part(data, size_bytes, head.seqs[pick.at], False, is_rendered * looked_bytes)
+            if pick.at in hidden or not head.frame_bytes[pick.at]:
+                continue
+            looked_bytes += head.frame_bytes[pick.at]
+            for message in self._messages(channel, batch, pick, first_number):
+                data.append(message.data)
+                size_bytes += message.size_bytes
+        return Part(data, size_bytes, head.last_seq + 1, True, is_rendered * looked_bytes)
+
+    def _picks(self, channel: Channel, batch: B) -> tuple[Pick, ...]:
+        head = batch.head
+        columns = self._columns.get(id(head))  # which nobody else has as long as the columns hold the head
+        if columns is None:
+            if len(self._columns) >= REMEMBERED_BATCHES:
+                del self._columns[next(iter(self._columns))]
+            columns = self._columns[id(head)] = BatchColumns(head)
+        return columns.picks(channel.filter)
+
+    def _messages(self, channel: Channel, batch: B, pick: Pick, first_number: int) -> Iterable[Message]:
+        index, operations = pick
+        seq = batch.head.seqs[index]
+        if channel.wire is Wire.FRAMES:
+            return [Message(seq, batch.head.frame_bytes[index], batch.frames[index])]
+        max_bytes = channel.max_bytes
+        return [
+            message
+            for message in self._render(channel.wire, batch, index)
+            if message.number >= first_number
+            and (operations is None or message.number - seq in operations)
+            and not 0 < max_bytes < message.size_bytes
+        ]
+
+
+def _frames(batch: HasFrames, first: int) -> Part:
+    head = batch.head
+    end, size_bytes = first, 0
+    while end < len(head.seqs) and size_bytes < PART_BYTES:
+        size_bytes += head.frame_bytes[end]
+        end += 1
+    is_last = end == len(head.seqs)
+    return Part(batch.frames[first:end], size_bytes, head.last_seq + 1 if is_last else head.seqs[end], is_last, 0)

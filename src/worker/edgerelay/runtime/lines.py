@@ -1,0 +1,88 @@
+"""The messages of Jetstream, made of the frames of batches when somebody wants them, and once for all who do.
+
+A line is rendered when a reader's filter lets its event pass, and not before; then it is kept for the others, as long
+as newer ones leave it room. An event that has no line, or cannot be rendered, has no messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from edgerelay.archive.jetstream import RenderError, render
+from edgerelay.relay.channel import Message, Wire
+from edgerelay.relay.ring import HasHead
+from edgerelay.runtime.ports import LogSink
+
+__all__ = ["LINES_BYTES", "Lines"]
+
+LINES_BYTES: Final = 4_000_000
+"""Bytes of messages that are kept, over all wires: the lines of a ring of 8 MB are 0.8 MB. In memory they take up to
+twice as much."""
+
+ENTRY_BYTES: Final = 200
+"""What an event takes beside the bytes of its messages."""
+
+B = TypeVar("B", bound=HasHead)
+
+
+class Lines(Generic[B]):
+    """Renders events of batches."""
+
+    def __init__(
+        self,
+        frame: Callable[[B, int], bytes],
+        pack: Callable[[bytes], bytes],
+        binary: Callable[[bytes], Any],
+        sink: LogSink,
+        limit_bytes: int = LINES_BYTES,
+    ) -> None:
+        """Make lines of batches of whatever form.
+
+        Args:
+            frame: the frame of an event of a batch.
+            pack: makes the bytes of a packed line.
+            binary: makes of bytes what a socket sends.
+        """
+        self._frame = frame
+        self._pack = pack
+        self._binary = binary
+        self._sink = sink
+        self._limit_bytes = limit_bytes
+        self._kept: dict[tuple[Wire, int], tuple[tuple[Message, ...], int]] = {}
+        self.kept_bytes = 0
+
+    def render(self, wire: Wire, batch: B, index: int) -> Sequence[Message]:
+        """The messages of an event."""
+        key = wire, batch.head.seqs[index]
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept[0]
+        messages = self._packed(batch, index) if wire is Wire.ZSTD_LINES else self._texts(batch, index)
+        self._keep(key, messages)
+        return messages
+
+    def _texts(self, batch: B, index: int) -> tuple[Message, ...]:
+        try:
+            lines, skipped = render(self._frame(batch, index))
+        except RenderError as error:
+            problem = {"seq": batch.head.seqs[index], "problem": str(error)}
+            self._sink.write("error", "not_rendered", problem)
+            return ()
+        if skipped:
+            reasons = sorted({str(each.reason) for each in skipped})
+            self._sink.write("debug", "lines_skipped", {"seq": batch.head.seqs[index], "reasons": reasons})
+        return tuple([Message(line.time_us, len(line.json), line.json.decode()) for line in lines])
+
+    def _packed(self, batch: B, index: int) -> tuple[Message, ...]:
+        texts = self.render(Wire.LINES, batch, index)
+        packed = [(text.number, self._pack(text.data.encode())) for text in texts]
+        return tuple([Message(number, len(data), self._binary(data)) for number, data in packed])
+
+    def _keep(self, key: tuple[Wire, int], messages: tuple[Message, ...]) -> None:
+        size_bytes = ENTRY_BYTES + sum([message.size_bytes for message in messages])
+        self._kept[key] = messages, size_bytes
+        self.kept_bytes += size_bytes
+        while self.kept_bytes > self._limit_bytes:
+            oldest = next(iter(self._kept))
+            self.kept_bytes -= self._kept.pop(oldest)[1]

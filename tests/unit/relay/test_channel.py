@@ -1,0 +1,15 @@
+"""Channels: equal ones are one."""
+
+from __future__ import annotations
+
+from edgerelay.relay.channel import FIREHOSE, Channel, Wire
+from edgerelay.relay.filters import Filter
+
+
+def test_channels_are_equal_by_what_they_say() -> None:
+    one, same = (Channel(Wire.LINES, Filter(dids=frozenset(["did:plc:a", "did:plc:b"][::step]))) for step in (1, -1))
+    assert len({one, same, FIREHOSE, Channel()}) == 2
+
+
+def test_the_names_of_wires_are_kept_with_sockets() -> None:
+    assert [str(wire) for wire in Wire] == ["frames", "lines", "zstd"]

@@ -1,0 +1,94 @@
+"""The audience: seats are kept, and of what clients say only what matters changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from edgerelay.api.jetstream import MAX_MESSAGE_BYTES, Close
+from edgerelay.relay.channel import Channel, Wire
+from edgerelay.relay.filters import Filter
+from edgerelay.relay.patience import BURST
+from edgerelay.runtime.audience import POLICY_VIOLATION, Audience
+from edgerelay.runtime.seats import Seat, Seats, SeatTooLargeError
+from edgerelay.runtime.sql import Sqlite
+
+NOW_US = 1_795_000_000_000_000
+PACKED = Seat("a", Channel(Wire.ZSTD_LINES, Filter(prefixes=("app.",)), 5), awaits_hello=True, cursor=-7)
+FRAMES = Seat("b")
+
+
+@pytest.fixture
+def sql() -> Iterator[Sqlite]:
+    created = Sqlite()
+    yield created
+    created.close()
+
+
+@pytest.fixture
+def audience(sql: Sqlite) -> Audience:
+    created = Audience(Seats(sql))
+    for seat in (PACKED, FRAMES):
+        created.seat(seat)
+    return created
+
+
+def update(**payload: Any) -> str:
+    return json.dumps({"type": "options_update", "payload": payload})
+
+
+def test_an_update_replaces_what_was_wanted_and_nothing_else(audience: Audience) -> None:
+    wanted = audience.hear("a", update(wantedDids=["did:plc:a"], maxMessageSizeBytes=9), NOW_US)
+    channel = Channel(Wire.ZSTD_LINES, Filter(dids=frozenset(["did:plc:a"])), 9)
+    assert wanted == PACKED._replace(channel=channel)
+
+
+def test_what_is_wrong_ends_it(audience: Audience) -> None:
+    ended = audience.hear("a", "nonsense", NOW_US)
+    assert isinstance(ended, Close)
+    assert ended.code == 1000
+
+
+@pytest.mark.parametrize(
+    ("reader", "message"),
+    [("a", b"nonsense"), ("a", "x" * (MAX_MESSAGE_BYTES + 1)), ("a", "{}"), ("b", "nonsense"), ("b", update())],
+)
+def test_everything_else_is_ignored(audience: Audience, reader: str, message: str | bytes) -> None:
+    assert audience.hear(reader, message, NOW_US) is None
+
+
+def test_a_flood_ends_with_whoever_makes_it(audience: Audience) -> None:
+    said = [audience.hear("b", b"", NOW_US) for _ in range(BURST + 1)]
+    assert said == [None] * BURST + [Close(POLICY_VIOLATION, "TooManyMessages")]
+    assert audience.hear("a", "{}", NOW_US) is None
+    audience.leave("b")
+    audience.seat(FRAMES)
+    assert audience.hear("b", b"", NOW_US) is None
+
+
+def test_only_the_firehose_has_words(audience: Audience) -> None:
+    assert [audience.has_words(reader) for reader in "ab"] == [False, True]
+
+
+def test_whoever_is_still_there_has_its_seat(sql: Sqlite, audience: Audience) -> None:
+    large = PACKED._replace(channel=Channel(filter=Filter(dids=frozenset([f"did:plc:{n}" for n in range(900)]))))
+    gone = large._replace(reader="gone")
+    attached = {"a": audience.seat(large), "b": audience.seat(FRAMES)}
+    audience.seat(gone)
+    other = Audience(Seats(sql))
+    assert sorted(other.restore(attached)) == sorted([large, FRAMES])
+    assert sql.execute("SELECT reader FROM seats") == [("a",)]
+    other.leave("a")
+    assert sql.execute("SELECT reader FROM seats") == []
+
+
+def test_a_seat_that_is_too_large_changes_nothing(audience: Audience) -> None:
+    dids = frozenset([f"did:plc:{number:0200}" for number in range(10_000)])
+    with pytest.raises(SeatTooLargeError):
+        audience.seat(PACKED._replace(channel=Channel(filter=Filter(dids=dids))))
+    wanted = audience.hear("a", update(), NOW_US)
+    assert isinstance(wanted, Seat)
+    assert wanted.channel.wire is Wire.ZSTD_LINES

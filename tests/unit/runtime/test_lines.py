@@ -1,0 +1,105 @@
+"""Messages of Jetstream: rendered once, whoever wants them, and kept within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edgerelay.archive.batch import BatchHead
+from edgerelay.archive.jetstream import render
+from edgerelay.relay.channel import Message, Wire
+from edgerelay.runtime.lines import ENTRY_BYTES, LINES_BYTES, Lines
+from edgerelay.runtime.memory import MemoryLog
+from tests.oracle import frames
+
+DID, REV = frames.did(1), frames.tid(2**60)
+
+
+class Raw(NamedTuple):
+    """A batch of frames."""
+
+    head: BatchHead
+    size_bytes: int
+    frames: tuple[bytes, ...]
+
+
+def batch_of(*raws: bytes, first_seq: int = frames.NOW_US) -> Raw:
+    count = len(raws)
+    seqs = tuple(range(first_seq, first_seq + count))
+    head = BatchHead(first_seq - 1, seqs, ("#account",) * count, (1,) * count, (DID,) * count, ((),) * count, (), b"")
+    return Raw(head, count, raws)
+
+
+def account(seq: int) -> bytes:
+    return frames.account(seq, DID)
+
+
+class Rig:
+    """Lines whose packing is a word before each, and what was asked of it."""
+
+    def __init__(self, limit_bytes: int = LINES_BYTES) -> None:
+        self.log = MemoryLog()
+        self.looked_at = 0
+        self.packed = 0
+        self.lines: Lines[Raw] = Lines(self._frame, self._pack, lambda data: [data], self.log, limit_bytes)
+
+    def _frame(self, batch: Raw, index: int) -> bytes:
+        self.looked_at += 1
+        return batch.frames[index]
+
+    def _pack(self, line: bytes) -> bytes:
+        self.packed += 1
+        return b"packed " + line
+
+    def all(self, wire: Wire, batch: Raw) -> list[Sequence[Message]]:
+        return [self.lines.render(wire, batch, index) for index in range(len(batch.frames))]
+
+
+def test_a_message_is_a_line() -> None:
+    [line] = render(account(frames.NOW_US)).lines
+    batch = batch_of(account(frames.NOW_US))
+    assert Rig().all(Wire.LINES, batch) == [(Message(frames.NOW_US, len(line.json), line.json.decode()),)]
+    packed = b"packed " + line.json
+    assert Rig().all(Wire.ZSTD_LINES, batch) == [(Message(frames.NOW_US, len(packed), [packed]),)]
+
+
+def test_everything_is_made_once_for_all_readers_and_wires() -> None:
+    rig, batch = Rig(), batch_of(*[account(frames.NOW_US + number) for number in range(3)])
+    for _ in range(5):
+        rig.all(Wire.ZSTD_LINES, batch)
+        rig.all(Wire.LINES, batch)
+    assert (rig.looked_at, rig.packed) == (3, 3)
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
+    raws = [account(frames.NOW_US + number) for number in range(6)]
+    [[message]] = Rig().all(Wire.LINES, batch_of(raws[0]))
+    rig = Rig(3 * (ENTRY_BYTES + message.size_bytes))
+    rig.all(Wire.LINES, batch_of(*raws))
+    assert rig.lines.kept_bytes == 3 * (ENTRY_BYTES + message.size_bytes)
+    rig.all(Wire.LINES, batch_of(*raws[3:], first_seq=frames.NOW_US + 3))
+    assert rig.looked_at == 6
+    rig.all(Wire.LINES, batch_of(raws[0]))
+    assert rig.looked_at == 7
+
+
+def test_one_that_is_larger_than_the_bound_is_made_each_time() -> None:
+    rig, batch = Rig(1), batch_of(account(frames.NOW_US))
+    assert rig.all(Wire.LINES, batch) == rig.all(Wire.LINES, batch) != [()]
+    assert (rig.looked_at, rig.lines.kept_bytes) == (2, 0)
+
+
+def test_what_is_damaged_is_logged_and_has_no_messages() -> None:
+    rig = Rig()
+    assert rig.all(Wire.ZSTD_LINES, batch_of(b"damaged", account(frames.NOW_US + 1)))[0] == ()
+    ((seq, problem),) = [line.values() for line in rig.log.named("not_rendered")]
+    assert (seq, problem) == (frames.NOW_US, "a kept frame cannot be read: the header is not a map")
+
+
+def test_an_operation_without_a_line_is_logged_where_one_looks_for_it() -> None:
+    rig = Rig()
+    _, body = frames.parts(frames.commit(frames.NOW_US, DID, REV))
+    operation = {"action": "create", "path": "a.b.c/self", "cid": frames.link(b"of a record that is not there")}
+    assert rig.all(Wire.LINES, batch_of(frames.frame("#commit", {**body, "ops": [operation], "blocks": b""}))) == [()]
+    (line,) = rig.log.lines
+    assert line == ("debug", "lines_skipped", {"seq": frames.NOW_US, "reasons": ["bad_car"]})
