@@ -10,6 +10,7 @@ from edgerelay.archive.batch import Batch
 from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
+from edgerelay.runtime.compaction import GRACE_US
 from edgerelay.runtime.objects import ObjectStoreError
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past
@@ -152,3 +153,26 @@ def test_what_may_match_or_lies_behind_a_hole_is_not_passed(past: Past) -> None:
     assert finished(reader.passed_up_to(NOON_US + 1, lambda _: True)) == 0
     del past.objects.objects[names[1].key]
     assert finished(past.reader().passed_up_to(names[1].first_seq, lambda _: False)) == 0
+
+
+def test_what_was_joined_and_is_half_taken_away_is_no_hole() -> None:
+    """The reader knows the first groups, and of the others only the last is still there."""
+    past = Past()
+    past.write(*[1] * 15)
+    past.archive_all()
+    reader = past.reader()
+    assert find(reader, NOON_US) is not None
+    for _ in range(4):
+        past.write(*[1] * 15)
+    past.archive_all()
+    groups = [key for key in past.objects.objects if key.startswith("groups/")]
+    past.clock.now_us += 2 * HOUR_US
+    past.compact(segment_bytes=10**6)
+    past.clock.now_us += GRACE_US
+    with past.objects.kill_after(len(groups) + len(groups) - 1):
+        past.compact(segment_bytes=10**6)
+    assert [key for key in past.objects.objects if key.startswith("groups/")] == groups[-1:]
+    block = find(reader, NOON_US + 16)
+    assert block is not None
+    assert block.head.first_seq == NOON_US + 16
+    past.close()
