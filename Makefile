@@ -57,6 +57,7 @@ bench: setup
 	$(BIN)/python bench/identities.py
 	$(BIN)/python bench/block_codecs.py
 	$(BIN)/python bench/storage.py
+	$(BIN)/python bench/compaction.py
 	$(BIN)/python bench/verify.py
 	$(BIN)/python bench/lines.py
 	$(BIN)/python bench/lookups.py
