@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
-
 from edgerelay.archive.catalog import CATALOG_KEY
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.object_names import Folder, ObjectName
-from edgerelay.runtime.reindex import reindex
+from edgerelay.runtime.reindex import REINDEX_HOURS, reindex
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past
 
 
-def three_hours() -> Past:
+def hours_with_events(count: int) -> Past:
     past = Past()
-    for _ in range(3):
+    for _ in range(count):
         past.write(*[1] * 15)
         past.write(HOUR_US)
     past.compact_all()
     return past
 
 
-def run(past: Past, after_hour: int = 0, clock: Callable[[], int] | None = None) -> int:
-    hours = past.upkeep().hours
-    return finished(reindex(past.objects, hours, after_hour, clock or past.clock))
+def run(past: Past, after_hour: int = 0) -> int:
+    return finished(reindex(past.objects, past.upkeep().hours, after_hour))
 
 
 def test_what_was_lost_is_there_again_and_what_points_nowhere_is_gone() -> None:
-    past = three_hours()
+    past = hours_with_events(3)
     rows, figures = dict(past.index.entries), past.compact()
     assert len(rows) > 5
     past.index.entries.clear()
@@ -42,16 +38,13 @@ def test_what_was_lost_is_there_again_and_what_points_nowhere_is_gone() -> None:
     past.close()
 
 
-def test_a_call_ends_in_time_and_the_next_goes_on() -> None:
-    past = three_hours()
+def test_a_call_is_bounded_and_the_next_goes_on() -> None:
+    past = hours_with_events(REINDEX_HOURS)
     rows = dict(past.index.entries)
     past.index.entries.clear()
-    calls, after_hour = 0, 0
-    while calls == 0 or after_hour:
-        seconds = count(0, 15_000_000)
-        after_hour = run(past, after_hour, lambda seconds=seconds: next(seconds))  # type: ignore[misc]
-        calls += 1
-        assert after_hour in (0, *range(hour_of(NOON_US), hour_of(NOON_US) + 4))
-    assert calls > 2
+    after_hour = run(past)
+    assert after_hour == hour_of(NOON_US) + REINDEX_HOURS - 1
+    assert past.index.entries.keys() < rows.keys()
+    assert run(past, after_hour) == 0
     assert past.index.entries == rows
     past.close()

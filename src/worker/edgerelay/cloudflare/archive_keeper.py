@@ -88,7 +88,7 @@ class ArchiveKeeper:
             case "send":
                 await self._queue.send(argument)
             case "reindex":
-                return json.dumps(await reindex(self._objects, self._index, int(argument), self._clock))
+                return json.dumps(await reindex(self._objects, self._index, int(argument)))
         return "null"
 
 

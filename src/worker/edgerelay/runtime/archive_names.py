@@ -11,7 +11,7 @@ from typing import Final
 
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix, own_names
-from edgerelay.runtime.objects import MAX_LISTED, ObjectStore
+from edgerelay.runtime.objects import MAX_LISTED, ObjectReader
 from edgerelay.runtime.recent import Recent
 
 __all__ = ["ArchiveNames"]
@@ -27,7 +27,7 @@ LATER_NAMES: Final = 10
 class ArchiveNames:
     """What lies in some folders, by hours. All of it may raise `ObjectStoreError`."""
 
-    def __init__(self, objects: ObjectStore, segments: Folder, growing: Folder) -> None:
+    def __init__(self, objects: ObjectReader, segments: Folder, growing: Folder) -> None:
         """`growing` is where new objects come up behind the others; those of `segments` come later in their place."""
         self._objects = objects
         self._segments = segments

@@ -25,7 +25,7 @@ from edgerelay.archive.object_names import Folder, ObjectName, holders
 from edgerelay.errors import InvariantError
 from edgerelay.runtime.archive_names import ArchiveNames
 from edgerelay.runtime.container_objects import open_named
-from edgerelay.runtime.objects import ObjectMissingError, ObjectStore
+from edgerelay.runtime.objects import ObjectMissingError, ObjectReader
 from edgerelay.runtime.recent import Recent
 
 __all__ = ["READ_BYTES", "ArchiveReader", "DamagedError"]
@@ -65,7 +65,7 @@ class ArchiveReader(Generic[B]):
 
     def __init__(
         self,
-        objects: ObjectStore,
+        objects: ObjectReader,
         load: Callable[[SealedBlock], B],
         segments: Folder = Folder.FIREHOSE,
         growing: Folder = Folder.GROUPS,
