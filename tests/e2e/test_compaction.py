@@ -13,9 +13,16 @@ from typing import Any
 
 import pytest
 
+from edgerelay.archive.block import SealedBlock, unseal
+from edgerelay.archive.jetstream import render
+from edgerelay.archive.object_names import Folder
+from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay_dev.brotli_codec import BrotliCodec
 from edgerelay_dev.cli import main
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.operator.simulator_objects import SimulatorObjects
+from tests.coroutines import finished
 from tests.e2e.exports import exported_frames
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Subscriber, wait_until
@@ -77,6 +84,20 @@ def check_operators_view(state_dir: Path, seen: list[tuple[int, bytes]]) -> None
     assert exported_frames(state_dir, state_dir / "exported") == [raw for _, raw in seen]
 
 
+def lines_in(state_dir: Path) -> list[bytes]:
+    """All lines of the bucket, as a reader finds them."""
+    codec, folder = BrotliCodec(), Folder.JETSTREAM
+
+    def load(block: SealedBlock) -> tuple[int, bytes]:
+        return block.facts.contents.last_seq, unseal(block, {codec.id: codec})
+
+    with SimulatorObjects(state_dir) as objects:
+        reader, cursor, lines = ArchiveReader(objects, load, folder, folder), 1, b""
+        while (found := finished(reader.find(cursor))) is not None:
+            cursor, lines = found[0] + 1, lines + found[1]
+    return lines.splitlines()
+
+
 @pytest.mark.timeout(600)
 def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -123,3 +144,4 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> N
         assert asked(relay, "reindex", "0") == 0
         assert sorted(asked(relay, "rows")) == sorted(kept)
         assert relay.log_tail().count('"level": "error"') == 0
+    assert lines_in(tmp_path) == [line.json for _, frame in seen for line in render(frame).lines]

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.archive.announcement import decode_announcement
 from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.relay.sealing import RETRY_CAP_US, RETRY_US
 from tests.coroutines import finished
-from tests.histories import NOON_US, SEAL_US, Past
+from tests.histories import NOON_US, SEAL_US, Past, line_of
 
 
 @pytest.fixture
@@ -147,6 +148,27 @@ class TestFailures:
         past.archive_all()
         assert archived(past) == past.events
         assert len({name.first_seq for name in groups(past)}) == len(groups(past))
+
+
+class TestAnnouncements:
+    def test_each_group_is_announced_when_it_is_stored(self, past: Past) -> None:
+        past.write(*[1] * 15)
+        past.objects.faults = ["refused"]
+        past.archive()
+        assert past.queue.messages == []
+        past.clock.now_us += RETRY_US
+        past.archive()
+        assert [decode_announcement(text) for text in past.queue.messages] == groups(past)
+
+    def test_a_queue_that_is_down_holds_up_nothing_and_loses_nothing(self, past: Past) -> None:
+        past.queue.problem = "down"
+        past.write(*[1] * 15)
+        past.write(*[1] * 15)
+        past.archive()
+        assert (past.archivist.groups, past.archivist.failures, past.archivist.last_problem) == (2, 0, "")
+        assert [line["problem"] for line in past.lines.named("announcement_failed")] == ["down", "down"]
+        past.compact_all()
+        assert past.read_lines() == b"".join([line_of(frame) + b"\n" for _, frame in past.events if line_of(frame)])
 
 
 STEPS = st.lists(
