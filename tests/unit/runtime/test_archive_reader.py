@@ -124,6 +124,21 @@ def test_damage_is_named_with_its_end(past: Past, damage: str) -> None:
     assert raised.value.last_seq == (block.head.last_seq if damage == "block" else name.last_seq)
 
 
+def test_damage_ends_where_another_object_begins_and_not_before_it_began() -> None:
+    past = Past()
+    past.write(*[1] * 15)
+    past.write(9, *[1] * 14)
+    past.write(9, *[1] * 14)
+    past.archive_all()
+    first, second, third = [ObjectName.parse(key) for key in sorted(past.objects.objects) if key.startswith("groups/")]
+    for name, last_seq in ((second, second.last_seq), (second._replace(last_seq=third.last_seq), third.first_seq - 1)):
+        past.objects.objects[name.key] = b"damaged"
+        with pytest.raises(DamagedError) as raised:
+            find(past.reader(), first.last_seq + 1)
+        assert raised.value.last_seq == last_seq
+    past.close()
+
+
 def test_what_is_not_ours_is_passed_over(past: Past) -> None:
     past.objects.objects |= {
         f"{hour_prefix(Folder.GROUPS, NOON_US)}readme": b"",

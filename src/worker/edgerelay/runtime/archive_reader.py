@@ -125,7 +125,8 @@ class ArchiveReader(Generic[B]):
     async def _first(self, names: Sequence[ObjectName], cursor: int, look: _Look[T]) -> tuple[int, T] | None:
         """The number before the first block that the best of these objects has, and what is seen there."""
         damage: DamagedError | None = None
-        for name in holders(names, cursor):
+        tried = holders(names, cursor)
+        for name in tried:
             try:
                 blocks = (await self._index(name)).blocks_from(cursor)
                 return blocks[0].facts.contents.prev_seq, await look(name.key, blocks)
@@ -133,7 +134,7 @@ class ArchiveReader(Generic[B]):
                 damage = damage or error
         if damage is not None:
             # Another object may begin before the damage ends.
-            starts = [name.first_seq for name in names if name.first_seq > cursor]
+            starts = [name.first_seq for name in names if name.first_seq > cursor and name not in tried]
             damage.last_seq = min([damage.last_seq, *(start - 1 for start in starts)])
             raise damage
         return None
