@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from edgerelay.archive.batch import KINDS, Batch, BatchBuilder
 from edgerelay.archive.block import BlockError, Contents, SealedBlock, collections_of, seal, unseal
 from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.container import ContainerWriter
 from edgerelay.archive.container_index import Stream
 from edgerelay.archive.did_filter import DidFilter, hash_did
 from edgerelay.archive.firehose_block import open_batch, seal_batch
-from edgerelay.archive.purge import purge_batch, purge_block
+from edgerelay.archive.jetstream import render
+from edgerelay.archive.purge import purge_batch, purge_block, purged_container
+from tests.oracle import frames
+from tests.oracle.repo import Repo
 
 CODEC = ZlibCodec()
 CODECS = {CODEC.id: CODEC}
@@ -41,7 +45,12 @@ def lines_of(batch: Batch) -> SealedBlock:
     lines = []
     for seq, kind, did, paths in zip(head.seqs, head.kinds, head.dids, head.paths, strict=True):
         for index, path in enumerate(paths):
-            commit = {"operation": "delete", "collection": path.partition("/")[0], "rkey": path.partition("/")[2]}
+            commit = {
+                "rev": "3a",
+                "operation": "delete",
+                "collection": path.partition("/")[0],
+                "rkey": path.partition("/")[2],
+            }
             lines.append({"did": did, "time_us": seq + index, "kind": "commit", "commit": commit})
         if kind in ("#account", "#identity"):
             name = kind.removeprefix("#")
@@ -57,7 +66,9 @@ def lines_of(batch: Batch) -> SealedBlock:
         DidFilter.of(str(line["did"]) for line in lines),
         (),
     )
-    return seal(b"".join([json.dumps(line).encode() + b"\n" for line in lines]), contents, CODEC, 4)
+    return seal(
+        b"".join([json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines]), contents, CODEC, 4
+    )
 
 
 @given(EVENTS, st.sampled_from(DIDS))
@@ -102,7 +113,7 @@ def test_of_jetstream_the_lines_are_gone(events: list[tuple[str, str, int]], did
     assert facts.generation == 5
     assert sum(facts.contents.counts) == len(kept)
     assert facts.contents.did_filter == DidFilter.of(json.loads(line)["did"] for line in kept)
-    collections = {json.loads(line)["commit"]["collection"] for line in kept if b'"commit": {' in line}
+    collections = {json.loads(line)["commit"]["collection"] for line in kept if b'"commit":{' in line}
     assert facts.contents.collections == tuple(sorted(collections))
     assert purge_block(purged, Stream.JETSTREAM, did, CODECS) is None
 
@@ -122,3 +133,41 @@ def test_a_damaged_block_is_named(stream: Stream) -> None:
     damaged = SealedBlock(block.facts, block.packed[:-1] + bytes([block.packed[-1] ^ 1]))
     with pytest.raises(BlockError):
         purge_block(damaged, stream, DIDS[0], CODECS)
+
+
+def test_the_lines_that_are_rendered_are_understood() -> None:
+    """An account that writes, says who it is and goes, beside one that stays."""
+    alice, bob = Repo(1), Repo(2)
+    raws = [repo.write({"a.b.c/1": 'x"\n'}).frame(seq) for seq, repo in enumerate((alice, bob), 1)]
+    raws += [frames.identity(3, alice.did, handle='"a'), frames.account(4, alice.did, active=False, status="deleted")]
+    lines = [line for raw in raws for line in render(raw).lines]
+    contents = Contents(0, 1, 4, (2, 0, 1, 1), ("a.b.c",), DidFilter.of(line.did for line in lines), ())
+    block = seal(b"".join([line.json + b"\n" for line in lines]), contents, CODEC)
+    purged = purge_block(block, Stream.JETSTREAM, alice.did, CODECS)
+    assert purged is not None
+    assert unseal(purged, CODECS).splitlines() == [lines[1].json, lines[3].json]
+    assert purged.facts.contents.counts == (1, 0, 0, 1)
+
+
+def test_a_container_is_whole_again() -> None:
+    """Written as a stream, it is what the writer would have written."""
+    blocks = [seal_batch(batch_of([("#commit", DIDS[0], 1), ("#commit", DIDS[1], 1)]), CODEC)]
+    later = BatchBuilder(200)
+    later.add(300, "#commit", DIDS[2], ("app.test.ofc/1",), b"frame")
+    blocks.append(seal_batch(later.build((), b""), CODEC))
+    before = ContainerWriter(Stream.FIREHOSE, 4)
+    for block in blocks:
+        before.add(block)
+    first = purge_block(blocks[0], Stream.FIREHOSE, DIDS[0], CODECS)
+    assert first is not None
+    purged = purged_container(before.index(), [first.facts, blocks[1].facts])
+    data = purged.start + first.packed + blocks[1].packed + purged.end
+    assert len(data) == purged.size_bytes
+    writer = ContainerWriter(Stream.FIREHOSE, 5)
+    assert data == b"".join([writer.add(first), writer.add(blocks[1]), writer.finish()])
+
+
+def test_a_line_of_others_is_named() -> None:
+    contents = Contents(0, 1, 1, (1,), None, None, ())
+    with pytest.raises(BlockError, match="none of ours"):
+        purge_block(seal(b'{"kind":"commit"}\n', contents, CODEC), Stream.JETSTREAM, DIDS[0], CODECS)

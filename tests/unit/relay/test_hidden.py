@@ -49,6 +49,15 @@ def test_it_is_what_the_last_change_of_each_account_says(
             assert found == {number for number, visibility in twin.items() if visibility is not Visibility.SHOWN}
 
 
+def test_what_is_older_than_what_is_known_changes_nothing() -> None:
+    """As what RelayState stored some time ago is."""
+    hidden = HiddenAccounts()
+    hidden.take([change(10, 1, Visibility.DELETED), change(20, 2, Visibility.SHOWN)])
+    hidden.take([change(5, 2, Visibility.DELETED), change(8, 1, Visibility.SHOWN), change(20, 2, Visibility.DELETED)])
+    assert hidden.version == 20
+    assert [hidden.hides(ACCOUNTS[number]) for number in (1, 2)] == [True, False]
+
+
 class TestIndexes:
     def test_all_but_what_is_said_of_their_status(self) -> None:
         hidden = HiddenAccounts()

@@ -10,13 +10,14 @@ What an order does is `runtime.orders`'.
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from edgerelay.api.admin import PREFIX, refuse_stranger
 from edgerelay.api.message import Request, Response, error_response, json_response
+from edgerelay.atproto.json_object import parse_object
 from edgerelay.atproto.syntax import is_did
+from edgerelay.errors import WireError
 
 __all__ = ["MAX_BODY_BYTES", "ORDERS", "Action", "Order", "answer_order", "find_action", "parse_order"]
 
@@ -67,10 +68,10 @@ def find_action(request: Request, admin_token: str) -> Action | Response | None:
 def parse_order(request: Request, action: Action, body: bytes) -> Order | Response:
     """The order, or why the body is none."""
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict) or not fields.keys() <= {"did", "reason"}:
+        fields = parse_object(body)
+    except WireError:
+        fields = {}
+    if not {"did"} <= fields.keys() <= {"did", "reason"}:
         return _refuse(request, "the body must be a JSON object of did and reason")
     did, reason = fields.get("did"), fields.get("reason", "")
     if not isinstance(did, str) or not is_did(did):

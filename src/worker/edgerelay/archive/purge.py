@@ -10,22 +10,35 @@ and stores them is `runtime.purger`.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from edgerelay.archive.batch import KINDS, Batch, BatchBuilder
-from edgerelay.archive.block import Codecs, SealedBlock, collections_of, seal, unseal
-from edgerelay.archive.container_index import Stream
+from edgerelay.archive.block import BlockError, BlockFacts, Codecs, SealedBlock, collections_of, seal, unseal
+from edgerelay.archive.container import encode_end, encode_start
+from edgerelay.archive.container_index import ContainerIndex, PlacedBlock, Stream
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.firehose_block import open_batch, seal_batch
+from edgerelay.archive.jetstream import LineKind
+from edgerelay.archive.joining import Joined
 
-__all__ = ["purge_batch", "purge_block"]
+__all__ = ["purge_batch", "purge_block", "purged_container"]
 
 _ACCOUNT: Final = "#account"
-_KIND_CODES: Final = {kind.removeprefix("#"): code for code, kind in enumerate(KINDS)}
+_LINE: Final = re.compile(
+    rb'\{"did":"([^"]+)","time_us":[0-9]+,"kind":"(commit|identity|account)"'
+    rb'(?:,"commit":\{"rev":"[^"]+","operation":"[a-z]+","collection":"([^"]+)")?'
+)
+"""How lines begin, as `jetstream` writes them. The rest may be nested as deep as a record."""
 
-_Line = Mapping[str, object]
+
+class _Line(NamedTuple):
+    """Whom a line concerns."""
+
+    did: str
+    kind: str
+    collection: str
 
 
 def purge_batch(batch: Batch, did: str) -> Batch | None:
@@ -52,6 +65,19 @@ def purge_block(block: SealedBlock, stream: Stream, did: str, codecs: Codecs) ->
     return _PURGES[stream](block, did, codecs)
 
 
+def purged_container(index: ContainerIndex, blocks: Iterable[BlockFacts]) -> Joined:
+    """The container of the next generation: these are its blocks now, as many as before."""
+    generation = index.generation + 1
+    start = encode_start(index.header._replace(generation=generation))
+    placed: list[PlacedBlock] = []
+    offset = len(start)
+    for facts in blocks:
+        placed.append(PlacedBlock(offset, facts))
+        offset += facts.packed_bytes
+    purged = ContainerIndex.of(index.stream, generation, placed)
+    return Joined(purged, start, encode_end(purged))
+
+
 def _purge_frames(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock | None:
     batch = purge_batch(open_batch(block, codecs), did)
     return None if batch is None else seal_batch(batch, codecs[block.facts.codec], block.facts.generation + 1)
@@ -59,17 +85,18 @@ def _purge_frames(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock |
 
 def _purge_lines(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock | None:
     facts = block.facts
-    lines = [(line, json.loads(line)) for line in unseal(block, codecs).splitlines(keepends=True)]
-    kept = [(line, fields) for line, fields in lines if not _is_gone(fields, did)]
+    lines = unseal(block, codecs).splitlines(keepends=True)
+    read = [_read_line(line, facts) for line in lines]
+    kept = [index for index, line in enumerate(read) if line.did != did or line.kind == LineKind.ACCOUNT]
     if len(kept) == len(lines):
         return None
-    raw, left = b"".join([line for line, _ in kept]), [fields for _, fields in kept]
+    left = [read[index] for index in kept]
     contents = facts.contents._replace(
         counts=_counts(left),
-        collections=collections_of(_collections(left)),
-        did_filter=DidFilter.of(str(fields["did"]) for fields in left),
+        collections=collections_of(line.collection for line in left if line.collection),
+        did_filter=DidFilter.of(line.did for line in left),
     )
-    return seal(raw, contents, codecs[facts.codec], facts.generation + 1)
+    return seal(b"".join([lines[index] for index in kept]), contents, codecs[facts.codec], facts.generation + 1)
 
 
 _PURGES: Final[Mapping[Stream, Callable[[SealedBlock, str, Codecs], SealedBlock | None]]] = {
@@ -78,17 +105,14 @@ _PURGES: Final[Mapping[Stream, Callable[[SealedBlock, str, Codecs], SealedBlock 
 }
 
 
-def _is_gone(fields: _Line, did: str) -> bool:
-    return fields["did"] == did and f"#{fields['kind']}" != _ACCOUNT
+def _read_line(line: bytes, facts: BlockFacts) -> _Line:
+    found = _LINE.match(line)
+    if found is None:
+        raise BlockError(f"block {facts.contents.first_seq} to {facts.contents.last_seq}: a line that is none of ours")
+    did, kind, collection = [(text or b"").decode() for text in found.groups()]
+    return _Line(did, kind, collection)
 
 
 def _counts(lines: Iterable[_Line]) -> tuple[int, ...]:
-    counts = [0] * len(KINDS)
-    for fields in lines:
-        counts[_KIND_CODES[str(fields["kind"])]] += 1
-    return tuple(counts)
-
-
-def _collections(lines: Iterable[_Line]) -> list[str]:
-    commits = [fields["commit"] for fields in lines if "commit" in fields]
-    return [str(commit["collection"]) for commit in commits if isinstance(commit, dict)]
+    kinds = [f"#{line.kind}" for line in lines]
+    return tuple([kinds.count(kind) for kind in KINDS])

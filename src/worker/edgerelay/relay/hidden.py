@@ -51,9 +51,11 @@ class HiddenAccounts:
         return len(self._sorted) + sum(self._changed.values())
 
     def take(self, changes: Iterable[VisibilityChange]) -> None:
-        """Take changes in, in their order."""
+        """Take changes in, in their order. Those up to `version` are known, or older than what is known."""
         for version, key, visibility in changes:
-            self.version = max(self.version, version)
+            if version <= self.version:
+                continue
+            self.version = version
             self._changed[_number(key)] = visibility is not Visibility.SHOWN
             if len(self._changed) > max(MIN_UNSORTED, len(self._sorted) // UNSORTED_SHARE):
                 self._sort()

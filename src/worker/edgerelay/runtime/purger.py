@@ -9,17 +9,16 @@ had read the old bytes has ended. Each step is short and can be repeated: a cras
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
-from edgerelay.archive.block import Codecs, SealedBlock
-from edgerelay.archive.container import ContainerWriter
+from edgerelay.archive.block import BlockFacts, Codecs, check_packed
 from edgerelay.archive.container_index import ContainerIndex
 from edgerelay.archive.did_filter import DidFilter, hash_did
 from edgerelay.archive.object_names import ObjectName, own_names
-from edgerelay.archive.purge import purge_batch, purge_block
-from edgerelay.errors import EdgeRelayError, InvariantError
+from edgerelay.archive.purge import purge_batch, purge_block, purged_container
+from edgerelay.errors import EdgeRelayError
 from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.container_objects import read_block, read_index
 from edgerelay.runtime.hot_log import HotLog
@@ -27,7 +26,7 @@ from edgerelay.runtime.objects import ObjectMissingError, ObjectStore
 from edgerelay.runtime.ports import LogSink
 from edgerelay.runtime.purges import Purge, Purges
 
-__all__ = ["SETTLE_US", "PurgeError", "Purger"]
+__all__ = ["SETTLE_US", "Purger"]
 
 SETTLE_US: Final = 1_200_000_000
 """Microseconds after which nobody holds bytes any more that he read before: an invocation of the platform ends within
@@ -39,18 +38,17 @@ LOG_BATCHES: Final = 200
 STEP_OBJECTS: Final = 20
 """Objects that are looked at in one step. Of each the index is read, and of most nothing else."""
 
-HELD_BYTES: Final = 16_000_000
-"""Of an object that is rewritten, which is held in memory until it is put."""
-
 REST_US: Final = 1_000_000
-"""Microseconds between two steps, and between a step that failed and the next try."""
+"""Microseconds between two steps."""
+
+RETRY_US: Final = 60_000_000
+"""Microseconds between a step that failed and the next try."""
 
 PURGED: Final = "purged"
 """The entry of the audit that says that it is done."""
 
 
-class PurgeError(InvariantError):
-    """An object is too large to be rewritten."""
+_Pause: TypeAlias = "Callable[[], Awaitable[None]]"
 
 
 class Purger:
@@ -94,11 +92,11 @@ class Purger:
         """Purge nothing more of an account; what is gone is gone."""
         self._purges.remove(did)
 
-    async def run(self, pause: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, pause: _Pause) -> None:
         """Do one step.
 
         Args:
-            pause: awaited between two objects.
+            pause: awaited between two blocks that are rewritten, and between two objects.
         """
         if not self.is_due:
             return
@@ -110,17 +108,18 @@ class Purger:
             if purge is not None and purge.begun_us <= now_us:
                 await self._step(purge, pause)
         except EdgeRelayError as error:
+            self._next_us = self._clock() + RETRY_US
             self._sink.write("error", "purge_failed", {"problem": str(error)})
         finally:
             self._is_running = False
 
-    async def _step(self, purge: Purge, pause: Callable[[], Awaitable[None]]) -> None:
+    async def _step(self, purge: Purge, pause: _Pause) -> None:
         if purge.log_seq < purge.end_seq:
             self._purges.save(self._purge_log(purge))
             return
         names = await self._objects.names("", purge.after, STEP_OBJECTS)
         for name in own_names(names):
-            if await self._purge_object(name, purge.did):
+            if await self._purge_object(name, purge.did, pause):
                 purge = purge._replace(changed_us=self._clock(), objects=purge.objects + 1)
                 self._save_unless_cancelled(purge)
             await pause()
@@ -138,8 +137,9 @@ class Purger:
         """Nothing is left, or the whole bucket is looked at once more."""
         settled_us = purge.changed_us + SETTLE_US
         if purge.begun_us >= settled_us:
-            self._purges.remove(purge.did)
+            # Said twice after a crash in between, rather than not at all.
             self._audit.add(self._clock(), PURGED, purge.did, f"{purge.objects} objects were rewritten")
+            self._purges.remove(purge.did)
         else:
             self._save_unless_cancelled(purge._replace(after="", begun_us=settled_us))
 
@@ -154,31 +154,41 @@ class Purger:
         is_done = len(heads) < LOG_BATCHES or heads[-1].last_seq >= purge.end_seq
         return purge._replace(log_seq=purge.end_seq if is_done else heads[-1].last_seq)
 
-    async def _purge_object(self, name: ObjectName, did: str) -> bool:
-        """Rewrite an object if it holds something; tells whether it did."""
+    async def _purge_object(self, name: ObjectName, did: str, pause: _Pause) -> bool:
+        """Rewrite an object if it holds something; tells whether it did.
+
+        What is rewritten is not kept until it is stored, but made twice: the first time tells its size.
+        """
         try:
             index = await read_index(self._objects, name.key)
-            purged = await self._purged_blocks(name, index, did)
+            purged = await self._purged_facts(name, index, did, pause)
             if not purged:
                 return False
-            if index.blocks[-1].range.end > HELD_BYTES:
-                raise PurgeError(f"{name.key} has {index.blocks[-1].range.end} bytes; {HELD_BYTES} can be rewritten")
-            writer = ContainerWriter(index.stream, index.generation + 1)
-            parts = []
-            for block in index.blocks:
-                kept = purged.get(block.offset) or await read_block(self._objects, name.key, block)
-                parts.append(writer.add(kept))
-            parts.append(writer.finish())
+            container = purged_container(index, [purged.get(block.offset, block.facts) for block in index.blocks])
+
+            async def parts() -> AsyncIterator[bytes]:
+                yield container.start
+                for block in index.blocks:
+                    packed = await read_block(self._objects, name.key, block)
+                    check_packed(packed)
+                    if block.offset in purged:
+                        packed = purge_block(packed, index.stream, did, self._codecs) or packed
+                        await pause()
+                    yield packed.packed
+                yield container.end
+
+            await self._objects.stream(container.name(name.folder).key, container.size_bytes, parts())
         except ObjectMissingError:
             return False  # taken away since it was listed, and what took its place is met later
-        await self._objects.put(name._replace(generation=index.generation + 1).key, b"".join(parts))
         await self._objects.delete([name.key])
         return True
 
-    async def _purged_blocks(self, name: ObjectName, index: ContainerIndex, did: str) -> dict[int, SealedBlock]:
-        """The blocks that hold something, rewritten, by their places."""
+    async def _purged_facts(
+        self, name: ObjectName, index: ContainerIndex, did: str, pause: _Pause
+    ) -> dict[int, BlockFacts]:
+        """What the blocks that hold something will be, by their places."""
         did_hash = hash_did(did)
-        purged: dict[int, SealedBlock] = {}
+        purged: dict[int, BlockFacts] = {}
         if not _may_hold(index.did_filter, did_hash):
             return purged
         for block in index.blocks:
@@ -186,7 +196,8 @@ class Purger:
                 packed = await read_block(self._objects, name.key, block)
                 rewritten = purge_block(packed, index.stream, did, self._codecs)
                 if rewritten is not None:
-                    purged[block.offset] = rewritten
+                    purged[block.offset] = rewritten.facts
+                await pause()
         return purged
 
 
