@@ -12,6 +12,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from edgerelay.archive.block import SealedBlock, unseal
+from edgerelay.archive.container_index import Stream
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.runtime.container_objects import read_block, read_index
 from edgerelay.runtime.objects import ObjectMissingError
@@ -126,7 +128,7 @@ def test_what_was_taken_down_stays_so_when_the_storage_is_lost(tmp_path: Path, b
 
 
 def holders(state_dir: Path, did: str) -> list[str]:
-    """Objects in the bucket with bytes of what an account did."""
+    """Objects in the bucket with bytes of what an account wrote, as frames or as lines."""
     codec = BrotliCodec()
 
     async def look() -> list[str]:
@@ -135,10 +137,17 @@ def holders(state_dir: Path, did: str) -> list[str]:
             for key in [name for name in await objects.names("") if name.endswith(".ers")]:
                 index = await read_index(objects, key)
                 for block in index.blocks:
-                    batch = open_batch(await read_block(objects, key, block), {codec.id: codec})
-                    rows = zip(batch.head.kinds, batch.head.dids, strict=True)
-                    found += [key for kind, owner in rows if owner == did and kind != "#account"]
+                    packed = await read_block(objects, key, block)
+                    found += [key for kind, owner in owners(index.stream, packed) if (kind, owner) == ("commit", did)]
         return sorted(set(found))
+
+    def owners(stream: Stream, packed: SealedBlock) -> list[tuple[str, str]]:
+        """Kind and account of each event, or of each line."""
+        if stream is Stream.JETSTREAM:
+            lines = map(json.loads, unseal(packed, {codec.id: codec}).splitlines())
+            return [(line["kind"], line["did"]) for line in lines]
+        head = open_batch(packed, {codec.id: codec}).head
+        return [(kind.removeprefix("#"), did) for kind, did in zip(head.kinds, head.dids, strict=True)]
 
     try:
         return finished(look())
