@@ -14,10 +14,19 @@ from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.offline.workerd import RelayProcess
 from tests.e2e.subscriber import wait_until
 
-__all__ = ["Relay", "upstream_settings"]
+__all__ = ["FORGETFUL", "Relay", "upstream_settings"]
 
 ANSWER_LIMIT_S = 20.0
 START_LIMIT_S = 60.0
+FORGETFUL = {
+    "RING_BYTES": "1000000",
+    "LOG_STOP_BYTES": "2000000",
+    "LOG_MIN_MINUTES": "0",
+    "SEAL_S": "1",
+    "CHECKPOINT_S": "5",
+    "ALARM_S": "5",
+}
+"""Settings with which readers of a ring and a log of a few megabytes are in the archive soon."""
 
 Json = dict[str, Any]
 
@@ -57,6 +66,10 @@ class Relay(RelayProcess):
         """The part of the state about the host."""
         upstream: Json = self.state()["upstream"]
         return upstream
+
+    def forgotten_up_to(self) -> int:
+        """Everything up to this number is in the archive only."""
+        return int(self.state()["hot_log"]["missing_up_to"])
 
     def rehearse(self, action: str, argument: str = "") -> str:
         """Ask RelayState for something that only tests may ask for; returns what it says."""

@@ -13,18 +13,9 @@ import pytest
 
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
-from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.relays import FORGETFUL, Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, check_arrived, check_equal, seen, wait_until
 
-# Readers of a ring and a log of a few megabytes are in the archive soon.
-SMALL = {
-    "RING_BYTES": "1000000",
-    "LOG_STOP_BYTES": "2000000",
-    "LOG_MIN_MINUTES": "0",
-    "SEAL_S": "1",
-    "CHECKPOINT_S": "5",
-    "ALARM_S": "5",
-}
 EVENTS = 4_000
 RATE = 300
 LIMIT_S = 120.0
@@ -35,7 +26,7 @@ class Rig:
 
     def __init__(self, stack: ExitStack, state_dir: Path) -> None:
         self.background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="archive", accounts=20)))
-        self.relay = stack.enter_context(Relay(state_dir, {**upstream_settings(self.background), **SMALL}))
+        self.relay = stack.enter_context(Relay(state_dir, {**upstream_settings(self.background), **FORGETFUL}))
         self.relay.wait_live()
 
     @property
@@ -59,10 +50,6 @@ class Rig:
         archive: dict[str, Any] = self.relay.state()["archive"]
         return archive
 
-    def missing_up_to(self) -> int:
-        """Everything up to here is in the archive only."""
-        return int(self.relay.state()["hot_log"]["missing_up_to"])
-
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
@@ -80,7 +67,7 @@ def wait_until_mostly_forgotten(rig: Rig, reader: Subscriber) -> None:
 
     def is_forgotten() -> bool:
         seqs = reader.seqs
-        return bisect_right(seqs, rig.missing_up_to()) > len(seqs) * 3 // 5
+        return bisect_right(seqs, rig.relay.forgotten_up_to()) > len(seqs) * 3 // 5
 
     wait_until(is_forgotten, LIMIT_S, "most of it is forgotten")
 
@@ -92,7 +79,7 @@ def check_readers(rig: Rig, whole: list[Subscriber], expected: list[Seen]) -> No
     events = whole[0].events
     check_arrived(events, expected)
     assert all(before < after for before, after in pairwise(whole[0].seqs))
-    missing_up_to = rig.missing_up_to()
+    missing_up_to = rig.relay.forgotten_up_to()
     forgotten = [event for event in events if event.seq <= missing_up_to]
     assert len(forgotten) > len(events) // 2, "most of it is in the archive only"
     last_forgotten = forgotten[-1].seq
@@ -133,7 +120,7 @@ def test_a_bucket_that_is_lost_pauses_the_upstream_and_loses_nothing(rig: Rig) -
         wait_until(lambda: "archive" in rig.relay.upstream()["pauses"], LIMIT_S, "paused by a full log")
         assert rig.archive()["failures"] > 0
         assert "lost" in rig.archive()["last_problem"]
-        assert rig.missing_up_to() == 0
+        assert rig.relay.forgotten_up_to() == 0
         assert rig.relay.get("/health")[0] == 503
         paused_at = rig.emitted
         rig.relay.rehearse("find_bucket")

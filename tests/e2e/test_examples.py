@@ -17,7 +17,7 @@ import pytest
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
 from tests.e2e.example_programs import EXAMPLES, HAS_GO, Program, Programs, examples, go
-from tests.e2e.relays import Relay, upstream_settings
+from tests.e2e.relays import FORGETFUL, Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, check_equal, wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,15 +33,6 @@ ARRIVE_LIMIT_S = 60.0
 EVENTS = 300
 """Events around the crash, and after the silence."""
 RATE = 200
-# The log forgets soon, so that what is read from a time on is in the archive only.
-SMALL = {
-    "RING_BYTES": "1000000",
-    "LOG_STOP_BYTES": "2000000",
-    "LOG_MIN_MINUTES": "0",
-    "SEAL_S": "1",
-    "CHECKPOINT_S": "5",
-    "ALARM_S": "5",
-}
 ARCHIVE_LIMIT_S = 120.0
 
 
@@ -51,7 +42,7 @@ class Rig:
     def __init__(self, stack: ExitStack, programs: Programs) -> None:
         self.background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="examples", accounts=5)))
         self.programs = programs
-        settings = {**upstream_settings(self.background), **SMALL}
+        settings = {**upstream_settings(self.background), **FORGETFUL}
         self.relay = stack.enter_context(Relay(programs.folder / "state", settings))
         self.truth = stack.enter_context(Subscriber(self.relay.ws_url, 0))
 
@@ -67,14 +58,11 @@ class Rig:
     def write_history(self) -> int:
         """Send events until the log has forgotten some; returns the time of one in the middle of those."""
         self.start()
-        wait_until(lambda: self._forgotten() > 0, ARCHIVE_LIMIT_S, "something is in the archive only")
-        forgotten = self._forgotten()
+        wait_until(lambda: self.relay.forgotten_up_to() > 0, ARCHIVE_LIMIT_S, "something is in the archive only")
+        forgotten = self.relay.forgotten_up_to()
         self.stop()
         seqs = [seq for seq in self.truth.seqs if seq <= forgotten]
         return whole_ms(seqs[len(seqs) // 2])
-
-    def _forgotten(self) -> int:
-        return int(self.relay.state()["hot_log"]["missing_up_to"])
 
     def wait_until_printing(self, programs: Iterable[Program]) -> None:
         """Send events until each program has printed one."""

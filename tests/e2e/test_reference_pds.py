@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
-from edgerelay_dev.offline.workerd import RelayProcess
 from tests.e2e.firehose_readers import Frame, FrameReader, PythonReader, SyncReader
 from tests.e2e.reference_pds import Account, ReferenceNetwork, install_peers, write
+from tests.e2e.relays import FORGETFUL, Relay
+from tests.e2e.subscriber import wait_until
 
 pytestmark = pytest.mark.timeout(900)
 """The first test installs the peers if they are not installed yet, which takes a minute or two."""
@@ -26,6 +27,7 @@ MARK, END = "com.example.mark", "com.example.mark/end"
 CREATED_AT = "2026-11-23T00:00:00.000Z"
 PATIENCE_S = 60.0
 """The PDS looks at its own log once a second when it is idle; everything else takes milliseconds."""
+ARCHIVE_LIMIT_S = 120.0
 OPS_LIMIT = 200
 """The most operations that one commit may have."""
 EVENTS_AFTER_CREATION = {
@@ -99,14 +101,14 @@ def newest_seq(reader: FrameReader) -> int:
     return next(frame.seq for frame in reversed(reader.frames) if frame.sync_events())
 
 
-def relay_of(network: ReferenceNetwork, state: Path) -> RelayProcess:
+def relay_of(network: ReferenceNetwork, state: Path, **settings: str) -> Relay:
     """Return a relay, not started yet, that follows the PDS from its first event."""
-    upstream = websocket_url(network.pds_url)
-    return RelayProcess(state, vars={"UPSTREAM": upstream, "UPSTREAM_START": "oldest", "PLC_URL": network.plc_url})
+    upstream = {"UPSTREAM": websocket_url(network.pds_url), "UPSTREAM_START": "oldest", "PLC_URL": network.plc_url}
+    return Relay(state, {**upstream, **settings})
 
 
 @contextmanager
-def quoting_the_log_of(relay: RelayProcess) -> Iterator[None]:
+def quoting_the_log_of(relay: Relay) -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -298,3 +300,39 @@ def write_around_a_mark(account: Account) -> None:
     write_posts(account, 50)
     account.create(MARK, "middle")
     write_posts(account, 50)
+
+
+def test_real_clients_read_from_the_beginning_what_the_log_has_forgotten(tmp_path: Path) -> None:
+    install_peers()
+    with ExitStack() as stack:
+        network = stack.enter_context(ReferenceNetwork(tmp_path / "network"))
+        relay = stack.enter_context(relay_of(network, tmp_path / "state", **FORGETFUL))
+        stack.enter_context(quoting_the_log_of(relay))
+        live = stack.enter_context(FrameReader(relay.ws_url, cursor=0))
+        writer = network.create_account("writer")
+        write_records(writer)
+        write_batches(writer)
+        writer.create(MARK, "start")
+        live.wait_for(f"{MARK}/start", PATIENCE_S)
+
+        def is_mostly_forgotten() -> bool:
+            writer.create(NOTE, text="x" * 50_000)
+            return relay.forgotten_up_to() > live.frames[len(live.frames) // 2].seq
+
+        wait_until(is_mostly_forgotten, ARCHIVE_LIMIT_S, "the log has forgotten most of it")
+        writer.create(MARK, "end")
+        live.wait_for(END, PATIENCE_S)
+        newest = live.frames[-1].seq
+        with (
+            FrameReader(relay.ws_url, cursor=0) as frames,
+            PythonReader(relay.ws_url, cursor=0) as python,
+            SyncReader(relay.ws_url, 0, network.plc_url, tmp_path / "sync") as sync,
+        ):
+            for reader in (frames, python, sync):
+                reader.wait_for_seq(newest, PATIENCE_S)
+
+    assert frames.frames == live.frames
+    assert not python.errors
+    assert not sync.errors
+    assert_equal(python.events, [frame.event() for frame in live.frames])
+    assert_equal(sync.events, [event for frame in live.frames for event in frame.sync_events()])
