@@ -52,6 +52,7 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/replay.py
 	$(BIN)/python bench/accounts.py
 	$(BIN)/python bench/identities.py

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bare_process import BareProcess
+from bare_process import WARM_UP, BareProcess, measure_send
 from heap import Heap, measure_heap
 from recordings import production_recording, replay_of, shortened
 from relay_runs import (
-    LIMIT_S,
     REAL_EVENTS_PER_S,
     Flow,
     cpu_s,
@@ -30,7 +28,6 @@ from relay_runs import (
     state_of,
     time_of,
 )
-from subscribers import Subscribers
 from table import heading, load, row, spread, target
 
 from edgerelay_dev.network import FrameReader, NetworkProcess
@@ -42,8 +39,6 @@ EVENTS = 20_000
 MANY = 100
 EVENTS_TO_MANY = 2_000
 """Events for many subscribers, of which each is sent a hundred times."""
-WARM_UP = 5_000
-"""Messages before a bare loop is measured, in which the runtime compiles it."""
 STEADY_WARM_UP_S = 4.0
 STEADY_S = 15.0
 
@@ -97,21 +92,7 @@ def measure_bare(network: NetworkProcess, frames: int, frame_bytes: int) -> Bare
         for work in ("count", "copy", "decode"):
             bare.receive(url, WARM_UP, work)
             receive[work] = bare.receive(url, frames, work)
-        return Bare(receive, {count: measure_send(bare, count, frame_bytes) for count in (1, MANY)}, heap)
-
-
-def measure_send(bare: BareProcess, sockets: int, size_bytes: int) -> float:
-    """Messages a second to so many sockets; they read meanwhile."""
-    with Subscribers(f"{bare.worker_url}/subscribe", sockets) as readers:
-        answers = []
-        for total in (WARM_UP, EVENTS):
-            before = readers.messages[0]
-            messages = total // sockets
-            sender = threading.Thread(target=lambda m=messages: answers.append(bare.send(m, size_bytes)))
-            sender.start()
-            readers.read_until(before + messages, LIMIT_S)
-            sender.join()
-        return answers[-1]
+        return Bare(receive, {count: measure_send(bare, count, EVENTS, frame_bytes).per_s for count in (1, MANY)}, heap)
 
 
 def report_bare(bare: Bare) -> None:
@@ -130,7 +111,7 @@ def report_flow(verify: str, subscribers: int, flow: Flow, bare: Bare) -> None:
     row(f"{name}: in", f"{flow.events_per_s:,.0f} events/s", f"{ratio:.0%} of bare decode", cpu, goal)
     ratio = flow.deliveries_per_s / bare.send[subscribers]
     row(f"{name}: out", f"{flow.deliveries_per_s:,.0f} sends/s", f"{ratio:.0%} of bare send")
-    if subscribers == 1:
+    if flow.heap is not None:
         row(f"{name}: memory after", *memory(flow.heap))
 
 

@@ -27,10 +27,10 @@ CONNECTIONS_AN_ADDRESS = 40
 class Subscribers:
     """Sockets of subscribers, open from the beginning."""
 
-    def __init__(self, url: str, count: int) -> None:
-        """`url` is the whole one, http://host:port/path."""
+    def __init__(self, url: str, count: int, first: int = 0) -> None:
+        """`url` is the whole one, http://host:port/path; `first` numbers them, and so says their addresses."""
         self._selector = selectors.DefaultSelector()
-        self._all = [_Subscriber(url, number) for number in range(count)]
+        self._all = [_Subscriber(url, number) for number in range(first, first + count)]
         for each in self._all:
             self._selector.register(each.socket, selectors.EVENT_READ, each)
         self._buffer = bytearray(RECEIVE_BYTES)
@@ -59,6 +59,13 @@ class Subscribers:
                 if key.data.messages >= messages:
                     waiting.discard(key.data)
         return time.monotonic() - (started or deadline)
+
+    def read_for(self, seconds: float) -> None:
+        """Read whatever comes for so long."""
+        deadline = time.monotonic() + seconds
+        while (left_s := deadline - time.monotonic()) > 0:
+            for key, _ in self._selector.select(left_s):
+                key.data.receive(self._buffer)
 
     def __enter__(self) -> Self:
         return self
