@@ -19,9 +19,10 @@ import pytest
 from edgerelay.runtime.schema import SCHEMA_VERSION
 from edgerelay_dev.network import FrameReader, SimulatedNetwork, StreamClosed
 from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.network.repository import Create, Record
 from edgerelay_dev.offline.preparation import Prepared
 from tests.e2e.relays import Relay, upstream_settings
-from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
+from tests.e2e.subscriber import Seen, Subscriber, check_arrived, decode, seen, wait_until
 from tests.e2e.test_state import database
 
 LIMIT_S = 60.0
@@ -241,8 +242,57 @@ class TestLimits:
             ):
                 status, body, _ = refusal(relay, 3, path, **headers)
                 assert (status, body["error"]) == (401, "AuthenticationRequired")
-            ours = [line for line in relay.log_path.read_text().splitlines() if line.startswith("{")]
-            assert not [line for line in ours if "-token" in line]
+            assert not [line for line in own_lines(relay) if "-token" in str(line)]
+
+
+def test_a_reader_that_stands_still_is_ended_by_name_and_holds_up_nobody(
+    tmp_path: Path, background: NetworkThread
+) -> None:
+    settings = {**upstream_settings(background), "STUCK_S": "3", "UNSENT_BYTES": "64000"}
+    with (
+        Relay(tmp_path, settings) as relay,
+        Subscriber(relay.worker_url, 0) as reading,
+        FrameReader(relay.worker_url, 0, timeout_s=LIMIT_S) as still,
+    ):
+        background.call(lambda network: write_long_posts(network, LONG_POSTS))
+        reading.wait_for(len(emitted(background)), LIMIT_S)
+        check_arrived(reading.events, emitted(background))
+        wait_until(lambda: relay.state()["endings"].get("too_slow") == 1, LIMIT_S, "the end of who stood still")
+        frames, closed = read_to_end(still)
+        assert (closed.code, closed.reason) == (1008, "ConsumerTooSlow")
+        header, body = decode(frames.pop())
+        assert (header, body["error"]) == ({"op": -1}, "ConsumerTooSlow")
+        assert frames == [each.raw for each in reading.events[: len(frames)]], "and until then it got what was next"
+        [ended] = [
+            line for line in own_lines(relay) if line["event"] == "reader_ended" and line["reason"] == "too_slow"
+        ]
+        assert (ended["wire"], ended["cursor"], ended["network"]) == ("firehose", 0, "127.0.0.0/24")
+        assert ended["events"] == len(frames)
+
+
+def read_to_end(reader: FrameReader) -> tuple[list[bytes], StreamClosed]:
+    frames = []
+    try:
+        while True:
+            frames.append(reader.read())
+    except StreamClosed as closed:
+        return frames, closed
+
+
+LONG_POSTS = 400
+"""More than what sockets hold on both sides, and what a shard with two readers sends beyond it: 16 MB."""
+
+
+def write_long_posts(network: SimulatedNetwork, count: int) -> None:
+    [host] = network.hosts
+    for _ in range(count):
+        account = next(iter(host.accounts.values()))
+        record: Record = {"$type": "app.bsky.feed.post", "createdAt": "2026-11-27T00:00:00Z", "text": "x" * 40_000}
+        host.commit(account, Create(f"app.bsky.feed.post/{host.next_tid(account)}", record))
+
+
+def own_lines(relay: Relay) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in relay.log_path.read_text().splitlines() if line.startswith("{")]
 
 
 def test_a_crowd_and_a_burst_beyond_the_limits(tmp_path: Path, background: NetworkThread) -> None:
