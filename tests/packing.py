@@ -12,12 +12,15 @@ from functools import cache
 from pathlib import Path
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
+from edgerelay.archive.blob_block import BlobBlockWriter
+from edgerelay.archive.blobs import BlobReference
 from edgerelay.archive.block import Contents, SealedBlock, UpstreamPosition, collections_of, seal
 from edgerelay.archive.codec import ZLIB, Codec, ZlibCodec
 from edgerelay.archive.container import ContainerOpening, ContainerWriter
 from edgerelay.archive.container_index import ContainerIndex, Stream
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.firehose_block import seal_batch
+from edgerelay.atproto.cid import cid_for_raw, cid_to_text
 
 __all__ = [
     "CODECS",
@@ -25,6 +28,7 @@ __all__ = [
     "HOUR_US",
     "PLAIN",
     "a_batch",
+    "blob_blocks",
     "brotli_codec",
     "container_of",
     "firehose_blocks",
@@ -95,6 +99,18 @@ def jetstream_blocks(codec: Codec = PLAIN) -> list[SealedBlock]:
     return [seal(lines, first, codec), seal(b"", second, codec)]
 
 
+def blob_blocks(codec: Codec = PLAIN) -> list[SealedBlock]:
+    """One block of the references of two events."""
+    cid = cid_to_text(cid_for_raw(b"image"))
+    references = [
+        BlobReference(HOUR_US + 10, "did:plc:a", "app.bsky.feed.post/1", cid, "image/jpeg", 5, "https://host.test"),
+        BlobReference(HOUR_US + 20, "did:plc:b", "app.bsky.actor.profile/self", cid, "image/jpeg", None),
+    ]
+    writer = BlobBlockWriter(codec)
+    lines = Contents(HOUR_US, HOUR_US + 10, HOUR_US + 25, (), (), None, ())
+    return [*writer.add(lines, references), *writer.finish()]
+
+
 def container_of(blocks: Iterable[SealedBlock], stream: Stream = Stream.FIREHOSE, generation: int = 0) -> bytes:
     """The bytes of the container of some blocks."""
     writer = ContainerWriter(stream, generation)
@@ -115,6 +131,7 @@ def golden_containers() -> dict[str, bytes]:
     return {
         "firehose.ers": container_of(firehose_blocks(), generation=1),
         "jetstream.ers": container_of(jetstream_blocks(), Stream.JETSTREAM),
+        "blobs.ers": container_of(blob_blocks(), Stream.BLOBS),
     }
 
 

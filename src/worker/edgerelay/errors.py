@@ -21,6 +21,7 @@
         ├── AccountRecordError        a stored account
         ├── AnnouncementError         a message about a group
         ├── BatchError                a batch in the log or on the feed
+        ├── BlobRowError              a kept reference to a blob
         ├── BlockError                a block of the archive
         ├── CodecError                bytes that a codec cannot unpack
         ├── ContainerError            an object of the archive

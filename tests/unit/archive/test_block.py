@@ -26,6 +26,7 @@ from edgerelay.archive.block import (
     seal,
     unseal,
 )
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.codec import BROTLI, ZLIB, ZlibCodec
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.errors import InvariantError
@@ -64,6 +65,7 @@ class TestSeal:
             {"collections": ("a", "a")},
             {"collections": tuple(f"{number:04}" for number in range(MAX_BLOCK_COLLECTIONS + 1))},
             {"did_filter": DidFilter(b"odd")},
+            {"cid_filter": CidFilter(b"odd")},
             {"positions": (UpstreamPosition(1, -1, 0),)},
             {"positions": (UpstreamPosition(1, 0, MAX_SEQ + 1),)},
             {"positions": (UpstreamPosition(1, 0, 0),) * (MAX_POSITIONS + 1)},

@@ -39,6 +39,7 @@ from tests.packing import (
     GOLDEN,
     HOUR_US,
     a_batch,
+    blob_blocks,
     container_of,
     firehose_blocks,
     golden_containers,
@@ -156,7 +157,7 @@ class TestWrite:
 
 
 class TestGolden:
-    @pytest.mark.parametrize("name", ["firehose.ers", "jetstream.ers"])
+    @pytest.mark.parametrize("name", ["firehose.ers", "jetstream.ers", "blobs.ers"])
     def test_the_writer_writes_the_same_bytes_as_ever(self, name: str) -> None:
         assert golden_containers()[name] == (GOLDEN / name).read_bytes()
 
@@ -168,6 +169,7 @@ class TestGolden:
         lines = (GOLDEN / "jetstream.ers").read_bytes()
         assert blocks_of(lines) == jetstream_blocks()
         assert open_container(lines).header == (Stream.JETSTREAM, 0, HOUR_US, HOUR_US + 10)
+        assert blocks_of((GOLDEN / "blobs.ers").read_bytes()) == blob_blocks()
 
     def test_the_documentation_shows_one_of_them(self) -> None:
         page = (ROOT / "docs" / "segment-format.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.did_filter import HASH_BYTES, DidFilter, hash_did
+from edgerelay.archive.did_filter import DidFilter, hash_did
 
 dids = st.sets(st.text(max_size=20), max_size=30)
 
@@ -32,7 +32,7 @@ def test_what_is_there_is_found(inside: set[str], others: set[str]) -> None:
         not hashes.isdisjoint(map(hash_did, others))
     )
     assert did_filter.is_well_formed()
-    assert did_filter.did_count == len(hashes)
+    assert did_filter.hash_count == len(hashes)
 
 
 @given(st.lists(dids, max_size=4))
@@ -46,13 +46,8 @@ def test_others_are_hardly_ever_taken_for_there(size: int) -> None:
     strangers = 20_000
     mistaken = sum(did_filter.may_contain(hash_did(f"did:web:{number}")) for number in range(strangers))
     assert mistaken <= strangers // 1_000, "a promise of 1 %; 32 bits give a thousandth of it"
-    assert did_filter.did_count >= size - 5
-    assert len(did_filter.hashes) * 8 >= 10 * did_filter.did_count
-
-
-@pytest.mark.parametrize("hashes", [b"\0", bytes(HASH_BYTES + 1), b"\0\0\0\2\0\0\0\1", b"\0\0\0\1\0\0\0\1"])
-def test_what_is_not_in_order_is_not_well_formed(hashes: bytes) -> None:
-    assert not DidFilter(hashes).is_well_formed()
+    assert did_filter.hash_count >= size - 5
+    assert len(did_filter.hashes) * 8 >= 10 * did_filter.hash_count
 
 
 def test_nobody_is_in_an_empty_one() -> None:

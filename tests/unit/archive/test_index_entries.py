@@ -20,6 +20,7 @@ from edgerelay.archive.block import (
     Contents,
     UpstreamPosition,
 )
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.container_errors import ContainerCorrupt, ContainerError, ContainerNewer
 from edgerelay.archive.container_index import MAX_BLOCKS, ContainerIndex, PlacedBlock, Stream
 from edgerelay.archive.did_filter import DidFilter
@@ -31,6 +32,7 @@ from edgerelay.archive.index_entries import (
     encode_index,
     largest_entry_bytes,
 )
+from edgerelay.atproto.cid import cid_for_raw
 
 numbers = st.integers(0, MAX_SEQ)
 contents_without_numbers = st.builds(
@@ -42,6 +44,7 @@ contents_without_numbers = st.builds(
     st.none() | st.sets(st.text("abé.", max_size=9), max_size=4).map(lambda names: tuple(sorted(names))),
     st.none() | st.sets(st.text(max_size=3), max_size=9).map(DidFilter.of),
     st.lists(st.builds(UpstreamPosition, numbers, numbers, numbers), max_size=3).map(tuple),
+    st.none() | st.sets(st.binary(max_size=3).map(cid_for_raw), max_size=9).map(CidFilter.of),
 )
 facts = st.builds(
     BlockFacts,
@@ -99,7 +102,7 @@ def block_entry(**others: str | None) -> bytes:
         "positions": "0000000000000001" + "0000000000000002" + "0000000000000003",
         **others,
     }
-    tags = {"place": 0x8001, "range": 0x8002, "counts": 0x8003, "collections": 4, "dids": 5, "positions": 6}
+    tags = {"place": 0x8001, "range": 0x8002, "counts": 0x8003, "collections": 4, "dids": 5, "positions": 6, "cids": 7}
     return write_entry(
         0x8007, b"".join([entry(tags[name], value) for name, value in values.items() if value is not None])
     )
@@ -116,7 +119,15 @@ def footer(blocks: Sequence[bytes] = (block_entry(),), /, **others: str | None) 
         "dids": "ca978112",
         **others,
     }
-    tags = {"stream": 0x8001, "generation": 0x8002, "start": 0x8003, "end": 0x8004, "collections": 5, "dids": 6}
+    tags = {
+        "stream": 0x8001,
+        "generation": 0x8002,
+        "start": 0x8003,
+        "end": 0x8004,
+        "collections": 5,
+        "dids": 6,
+        "cids": 8,
+    }
     parts = [entry(tags[name], value) for name, value in values.items() if value is not None]
     return b"".join([*parts, *blocks])
 
@@ -167,8 +178,8 @@ class TestWhatIsLeftOut:
             decode_header(encode_header(INDEX.header) + NEWER)
 
     def test_a_stream_that_is_not_known_is_newer(self) -> None:
-        with pytest.raises(ContainerNewer, match="the stream 'blobs'"):
-            decode_index(footer(stream=b"blobs".hex()))
+        with pytest.raises(ContainerNewer, match="the stream 'later'"):
+            decode_index(footer(stream=b"later".hex()))
 
 
 class TestDamage:
@@ -192,6 +203,8 @@ class TestDamage:
             {"collections": ""},
             {"dids": "00"},
             {"dids": "0000000200000001"},
+            {"cids": "00"},
+            {"cids": "0000000200000001"},
         ],
         ids=lambda others: str(others)[:50],
     )
@@ -216,6 +229,7 @@ class TestDamage:
             {"collections": "00000000"},
             {"dids": "000000"},
             {"dids": "0000000100000001"},
+            {"cids": "0000000100000001"},
             {"positions": "00"},
             {"positions": "ffffffffffffffff" * 3},
         ],

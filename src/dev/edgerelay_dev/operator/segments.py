@@ -111,7 +111,7 @@ async def _list(options: argparse.Namespace, objects: ObjectReader, report: Call
 
 def _object_line(opened: OpenedObject, *, is_current: bool) -> str:
     index = opened.index
-    dids = "?" if index.did_filter is None else f"{index.did_filter.did_count:,}"
+    dids = "?" if index.did_filter is None else f"{index.did_filter.hash_count:,}"
     collections = "?" if index.collections is None else f"{len(index.collections):,}"
     return (
         f"{datetime_text(index.first_seq)} {datetime_text(index.last_seq)} {opened.size_bytes:>13,} bytes"

@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.codec import Codec, CodecError
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.errors import InvariantError
@@ -104,6 +105,9 @@ class Contents(NamedTuple):
     positions: tuple[UpstreamPosition, ...]
     """Where the upstreams stand after the last event."""
 
+    cid_filter: CidFilter | None = None
+    """Blobs that its references name; None if not known, or if it has no references: it may be any."""
+
     @property
     def event_count(self) -> int:
         """Events of all kinds."""
@@ -122,6 +126,8 @@ class Contents(NamedTuple):
             raise InvariantError(f"a block whose {len(names)} collections are too many or not in order")
         if self.did_filter is not None and not self.did_filter.is_well_formed():
             raise InvariantError("a block whose filter of DIDs is not in order")
+        if self.cid_filter is not None and not self.cid_filter.is_well_formed():
+            raise InvariantError("a block whose filter of CIDs is not in order")
 
 
 class BlockFacts(NamedTuple):

@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from edgerelay.archive.block import BlockFacts, Contents
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.did_filter import DidFilter
+from edgerelay.archive.hash_filter import HashFilter
 from edgerelay.errors import InvariantError
 
 __all__ = [
@@ -34,6 +36,8 @@ MAX_COLLECTIONS: Final = 4_096
 """Collections that a container lists: more than the network uses in an hour. Blocks with others are taken to hold
 any."""
 
+_F = TypeVar("_F", bound=HashFilter)
+
 
 class Stream(StrEnum):
     """What the blocks of a container hold."""
@@ -43,6 +47,9 @@ class Stream(StrEnum):
 
     JETSTREAM = "jetstream"
     """Lines of JSON, ready to send."""
+
+    BLOBS = "blobs"
+    """References to blobs, as `blob_block` packs them."""
 
 
 class ByteRange(NamedTuple):
@@ -97,12 +104,14 @@ class ContainerIndex(NamedTuple):
     blocks: tuple[PlacedBlock, ...]
     """In the order of their numbers, at least one."""
 
+    cid_filter: CidFilter | None = None
+    """Blobs of all blocks; None if not known: it may be any."""
+
     @classmethod
     def of(cls, stream: Stream, generation: int, blocks: Sequence[PlacedBlock]) -> ContainerIndex:
         """The index over some blocks, in order."""
         listed = tuple(_with_bounded_collections(blocks))
         contents = [block.facts.contents for block in listed]
-        filters = [each.did_filter for each in contents if each.did_filter is not None]
         return cls(
             stream,
             generation,
@@ -110,8 +119,9 @@ class ContainerIndex(NamedTuple):
             contents[0].first_seq,
             contents[-1].last_seq,
             tuple(collections_table(contents)) if all(each.collections is not None for each in contents) else None,
-            DidFilter.union(filters) if len(filters) == len(listed) else None,
+            _united(DidFilter, [each.did_filter for each in contents]),
             listed,
+            _united(CidFilter, [each.cid_filter for each in contents]),
         )
 
     @property
@@ -122,6 +132,11 @@ class ContainerIndex(NamedTuple):
     def blocks_from(self, cursor: int) -> tuple[PlacedBlock, ...]:
         """All blocks with a number that is at least `cursor`."""
         return self.blocks[bisect_left(self.blocks, cursor, key=_last_seq) :]
+
+
+def _united(kind: type[_F], filters: Sequence[_F | None]) -> _F | None:
+    known = [each for each in filters if each is not None]
+    return kind.union(known) if len(known) == len(filters) else None
 
 
 def _last_seq(block: PlacedBlock) -> int:

@@ -1,8 +1,8 @@
 """The index of a container as entries, and its header.
 
     header entries   stream, generation, start
-    footer entries   stream, generation, start, end, collections, DIDs, and a block entry for each block, in order
-    block entry      again entries: place, range, counts, collections, DIDs, positions
+    footer entries   stream, generation, start, end, collections, DIDs, CIDs, and for each block in order a block entry
+    block entry      again entries: place, range, counts, collections, DIDs, positions, CIDs
 
 `docs/segment-format.md` has every byte. Where the entries stand in the object, and what guards them, is `container`'s.
 """
@@ -23,6 +23,7 @@ from edgerelay.archive.block import (
     Contents,
     UpstreamPosition,
 )
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.container_errors import ContainerCorrupt, ContainerError, ContainerNewer
 from edgerelay.archive.container_index import (
     MAX_BLOCKS,
@@ -36,11 +37,13 @@ from edgerelay.archive.container_index import (
 )
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.entries import CRITICAL, read_entries, write_entry
+from edgerelay.archive.hash_filter import HashFilter
 from edgerelay.errors import InvariantError
 
 __all__ = ["decode_header", "decode_index", "encode_header", "encode_index", "largest_entry_bytes"]
 
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=HashFilter)
 
 
 class _Tag(IntEnum):
@@ -51,6 +54,7 @@ class _Tag(IntEnum):
     COLLECTIONS = 5
     DIDS = 6
     BLOCK = CRITICAL | 7
+    CIDS = 8
 
 
 class _BlockTag(IntEnum):
@@ -60,6 +64,7 @@ class _BlockTag(IntEnum):
     COLLECTIONS = 4
     DIDS = 5
     POSITIONS = 6
+    CIDS = 7
 
 
 _TAGS: Final = frozenset(_Tag)
@@ -75,10 +80,10 @@ _U16_BYTES: Final = 2
 
 
 def largest_entry_bytes(facts: BlockFacts) -> int:
-    """What a block adds to a footer at most: its entry, and its accounts and collections as new ones of the whole."""
+    """What a block adds to a footer at most: its entry, and its accounts, blobs and collections as new ones."""
     contents = facts.contents
     names = contents.collections or ()
-    of_the_whole = len(contents.did_filter.hashes) if contents.did_filter else 0
+    of_the_whole = sum([len(each.hashes) for each in (contents.did_filter, contents.cid_filter) if each is not None])
     of_the_whole += sum([_U16_BYTES + len(name.encode()) for name in names])
     return of_the_whole + len(_encode_block(PlacedBlock(0, facts), dict.fromkeys(names, 0)))
 
@@ -111,6 +116,8 @@ def encode_index(index: ContainerIndex) -> bytes:
     ]
     if index.did_filter is not None:
         parts.append(write_entry(_Tag.DIDS, index.did_filter.hashes))
+    if index.cid_filter is not None:
+        parts.append(write_entry(_Tag.CIDS, index.cid_filter.hashes))
     return b"".join([*parts, *(_encode_block(block, places) for block in index.blocks)])
 
 
@@ -130,6 +137,8 @@ def _encode_block(block: PlacedBlock, places: Mapping[str, int]) -> bytes:
         parts.append(write_entry(_BlockTag.DIDS, contents.did_filter.hashes))
     if contents.positions:
         parts.append(write_entry(_BlockTag.POSITIONS, b"".join([_POSITION.pack(*each) for each in contents.positions])))
+    if contents.cid_filter is not None:
+        parts.append(write_entry(_BlockTag.CIDS, contents.cid_filter.hashes))
     return write_entry(_Tag.BLOCK, b"".join(parts))
 
 
@@ -159,9 +168,9 @@ def _index(raw: bytes) -> ContainerIndex:
     (last_seq,) = _END.unpack(_one(entries, _Tag.END))
     # Without the table no collections of a block can be told either.
     table = _names(*entries[_Tag.COLLECTIONS]) if _Tag.COLLECTIONS in entries else None
-    did_filter = _did_filter(entries, _Tag.DIDS)
-    if did_filter is not None and not did_filter.is_well_formed():
-        raise ContainerCorrupt("footer: its filter of DIDs is not in order")
+    did_filter, cid_filter = _filter(DidFilter, entries, _Tag.DIDS), _filter(CidFilter, entries, _Tag.CIDS)
+    if not all(each is None or each.is_well_formed() for each in (did_filter, cid_filter)):
+        raise ContainerCorrupt("footer: its filter of DIDs or CIDs is not in order")
     found = entries.get(_Tag.BLOCK, [])
     if not 0 < len(found) <= MAX_BLOCKS:
         raise ContainerCorrupt(f"footer: {len(found)} blocks; 1 to {MAX_BLOCKS} are possible")
@@ -171,7 +180,8 @@ def _index(raw: bytes) -> ContainerIndex:
     if (prev_seq, first_seq, last_seq) != (contents[0].prev_seq, contents[0].first_seq, contents[-1].last_seq):
         raise ContainerCorrupt("footer: its numbers are not those of its blocks")
     collections = tuple(table) if table is not None and all(each.collections is not None for each in contents) else None
-    return ContainerIndex(stream, generation, prev_seq, first_seq, last_seq, collections, did_filter, blocks)
+    facts = (stream, generation, prev_seq, first_seq, last_seq, collections, did_filter, blocks, cid_filter)
+    return ContainerIndex(*facts)
 
 
 def _one(entries: Mapping[int, list[bytes]], tag: int) -> bytes:
@@ -202,8 +212,8 @@ def _names(raw: bytes) -> list[str]:
     return [name.decode() for name in names]
 
 
-def _did_filter(entries: Mapping[int, list[bytes]], tag: int) -> DidFilter | None:
-    return DidFilter(entries[tag][0]) if tag in entries else None
+def _filter(kind: type[_F], entries: Mapping[int, list[bytes]], tag: int) -> _F | None:
+    return kind(entries[tag][0]) if tag in entries else None
 
 
 def _decode_block(raw: bytes, table: Sequence[str] | None) -> PlacedBlock:
@@ -218,8 +228,9 @@ def _decode_block(raw: bytes, table: Sequence[str] | None) -> PlacedBlock:
         last_seq,
         tuple([count for (count,) in iter_unpack(">I", _one(entries, _BlockTag.COUNTS))]),
         _collections(entries, table),
-        _did_filter(entries, _BlockTag.DIDS),
+        _filter(DidFilter, entries, _BlockTag.DIDS),
         tuple([UpstreamPosition(*each) for each in _POSITION.iter_unpack(_optional(entries, _BlockTag.POSITIONS))]),
+        _filter(CidFilter, entries, _BlockTag.CIDS),
     )
     contents.check()
     return PlacedBlock(offset, BlockFacts(codec, generation, raw_bytes, packed_bytes, checksum, contents))

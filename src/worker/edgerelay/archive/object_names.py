@@ -46,6 +46,9 @@ class Folder(StrEnum):
     JETSTREAM = "jetstream"
     """Lines: of one group each at first, then segments."""
 
+    BLOBS = "blobs"
+    """Segments of references to blobs."""
+
     GROUPS = "groups"
     """Blocks of the firehose as RelayState puts them, until they are in a segment."""
 
