@@ -33,6 +33,7 @@ DEFAULTS: dict[str, str | int] = {
     "PLC_RPS": 100,
     "IDENTITY_DEADLINE_S": 60,
     "ADMIN_TOKEN": "",
+    "BLOB_URL_SECRET": "",
     "LOG_LEVEL": "info",
     "FLUSH_MS": 40,
     "BATCH_BYTES": 1_000_000,
@@ -278,13 +279,14 @@ class TestProduction:
 
 class TestSecrets:
     def test_any_text_is_right(self) -> None:
-        assert SECRETS == ["ADMIN_TOKEN", "SUBSCRIBER_TOKENS"]
-        for text in (SECRET, "", " ", "ünïcode\n"):
-            assert read("ADMIN_TOKEN", text) == text
+        assert SECRETS == ["ADMIN_TOKEN", "BLOB_URL_SECRET", "SUBSCRIBER_TOKENS"]
+        for name in ("ADMIN_TOKEN", "BLOB_URL_SECRET"):
+            for text in (SECRET, "", " ", "ünïcode\n"):
+                assert read(name, text) == text
 
-    def test_it_is_not_shown_with_the_settings(self) -> None:
-        settings = Settings.from_mapping({"ADMIN_TOKEN": SECRET, "VERIFY": "lenient"})
-        assert settings.admin_token == SECRET
+    def test_they_are_not_shown_with_the_settings(self) -> None:
+        settings = Settings.from_mapping({**dict.fromkeys(SECRETS[:2], SECRET), "VERIFY": "lenient"})
+        assert settings.admin_token == settings.blob_url_secret == SECRET
         assert SECRET not in repr(settings) + str(settings)
         assert "lenient" in repr(settings)
 

@@ -68,6 +68,9 @@ class Settings:
     admin_token: str = _secret()
     """Bearer token of `/admin/*`. Empty: those endpoints answer 403."""
 
+    blob_url_secret: str = _secret()
+    """Key of the signatures of URLs of blobs. Empty: no such URLs are given or accepted."""
+
     log_level: str = _choice("info", "debug", "info", "warning", "error")
     """The lowest level that is written to the log."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.atproto.hosting import MAX_STATUS_CHARS, HostingStatus, read_status, status_url
+from edgerelay.atproto.hosting import MAX_STATUS_CHARS, HostingStatus, blob_url, read_status, status_url
 from edgerelay.atproto.identity import Absence
 from edgerelay.errors import WireError
 
@@ -27,6 +27,12 @@ def test_url() -> None:
     assert (
         status_url("https://pds.example.com", "did:web:localhost%3A1&x#y") == path + "did:web:localhost%253A1%26x%23y"
     )
+
+
+def test_where_a_blob_is() -> None:
+    path = "https://pds.example.com/xrpc/com.atproto.sync.getBlob?did="
+    assert blob_url("https://pds.example.com", DID, "bafy") == f"{path}{DID}&cid=bafy"
+    assert blob_url("https://pds.example.com", "did:web:a%3A1&x", "bafy") == f"{path}did:web:a%253A1%26x&cid=bafy"
 
 
 def test_active() -> None:

@@ -26,7 +26,9 @@ from edgerelay.atproto.keys import Curve, PublicKey
 from edgerelay.atproto.messages import KINDS, LEGACY_KINDS
 from edgerelay.atproto.signatures import SignatureCheck
 from edgerelay.config import Settings
+from edgerelay.relay.accounts import hash_did
 from edgerelay.relay.events import Event, TimePassed
+from edgerelay.relay.identities import IDENTITY_TTL_US, KnownIdentity
 from edgerelay.relay.lookups import LookupAnswer
 from edgerelay.relay.reject import TOLERABLE, RejectReason
 from edgerelay.relay.rejections import FRAME_HEAD_BYTES, LATEST
@@ -116,6 +118,9 @@ class World:
 
     def counted(self) -> dict[str, int]:
         return {reason: each["count"] for reason, each in self.rejects()["reasons"].items() if each["count"]}
+
+    def hosting(self, did: str) -> Any:
+        return json.loads(json.dumps(report(self.node, Subject.HOSTING, did)))
 
     def account(self, did: str) -> Any:
         return json.loads(json.dumps(report(self.node, Subject.ACCOUNT, did)))
@@ -383,3 +388,34 @@ def test_nothing_of_any_malformed_frame_is_published() -> None:
             assert not [each for each in ("app.bsky", "a note", "another note") if each in shown], name
             assert len(head) < 24 or b64encode(head).decode() not in shown, name
         assert set(RejectReason) - set(made.counted()) == {RejectReason.NO_SIGNING_KEY, RejectReason.UNUSABLE_IDENTITY}
+
+
+class TestHosting:
+    def known(self, made: World) -> World:
+        """A node that has read the identity of an account that it has seen."""
+        made.receive(frames.identity(1, ALICE))
+        made.node.identities.put(hash_did(ALICE), KnownIdentity(KEY, f"https://{HOST}", made.clock()))
+        return made
+
+    def test_an_account_has_the_host_of_its_identity(self, world: Make) -> None:
+        assert self.known(world()).hosting(ALICE) == {"did": ALICE, "active": True, "host": f"https://{HOST}"}
+
+    def test_one_that_its_host_took_out_has_a_status(self, world: Make) -> None:
+        made = self.known(world(VERIFY="trusted"))
+        made.receive(frames.account(2, ALICE, active=False, status="takendown"))
+        assert made.hosting(ALICE) == {"did": ALICE, "active": False, "status": "takendown"}
+
+    def test_an_identity_that_is_too_old_is_none(self, world: Make) -> None:
+        made = self.known(world())
+        made.clock.now_us += IDENTITY_TTL_US + S_US
+        assert made.hosting(ALICE) == made.account(ALICE)
+
+    def test_an_account_without_an_identity(self, world: Make) -> None:
+        made = world(VERIFY="trusted")
+        made.receive(frames.identity(1, ALICE))
+        assert made.hosting(ALICE) == made.account(ALICE) != {}
+
+    def test_an_identity_alone_is_no_account(self, world: Make) -> None:
+        made = self.known(world())
+        made.node.identities.put(hash_did(BOB), KnownIdentity(KEY, f"https://{HOST}", made.clock()))
+        assert made.hosting(BOB) == {}

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from base64 import b32encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
+from edgerelay.atproto.cid import cid_for_raw, cid_to_link, cid_to_text
 from edgerelay_dev.network.key import SigningKey, derive_key
-from edgerelay_dev.network.repository import Repository
+from edgerelay_dev.network.repository import Record, Repository
 from edgerelay_dev.network.tid import TidClock
 
-__all__ = ["Account", "open_account", "plc_did"]
+__all__ = ["Account", "StoredBlob", "open_account", "plc_did"]
 
 _PLC_CHARS: Final = 24
 _CLOCK_IDS: Final = 1024
+
+
+class StoredBlob(NamedTuple):
+    """What a host answers when it is asked for a blob."""
+
+    data: bytes
+    mime_type: str
 
 
 @dataclass(slots=True)
@@ -32,11 +40,19 @@ class Account:
     status: str | None = None
     """None while active, else `deactivated`, `takendown`, `suspended` or `deleted`."""
     key_version: int = 0
+    blobs: dict[str, StoredBlob] = field(default_factory=dict)
+    """By their CIDs; what lies there may be something else."""
 
     @property
     def active(self) -> bool:
         """Whether the account may write and be read."""
         return self.status is None
+
+    def store_blob(self, data: bytes, mime_type: str) -> Record:
+        """Keep a blob; returns what a record says of it."""
+        cid = cid_for_raw(data)
+        self.blobs[cid_to_text(cid)] = StoredBlob(data, mime_type)
+        return {"$type": "blob", "ref": cid_to_link(cid), "mimeType": mime_type, "size": len(data)}
 
     def next_key(self, seed: str, curve: str | None = None) -> SigningKey:
         """Change to the next key of this account, on the same curve unless told otherwise."""

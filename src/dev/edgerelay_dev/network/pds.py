@@ -65,6 +65,7 @@ class Pds:
             "/xrpc/com.atproto.sync.getRepoStatus": self._get_repo_status,
             "/xrpc/com.atproto.sync.getLatestCommit": self._get_latest_commit,
             "/xrpc/com.atproto.sync.getRepo": self._get_repo,
+            "/xrpc/com.atproto.sync.getBlob": self._get_blob,
             "/xrpc/com.atproto.sync.listRepos": self._list_repos,
             "/.well-known/did.json": self._get_did_document,
         }
@@ -128,6 +129,15 @@ class Pds:
         if account is None:
             return _not_found(request)
         return _unavailable(account) or Response(body=account.repository.export(), headers={"Content-Type": CAR_TYPE})
+
+    def _get_blob(self, request: Request) -> Response:
+        account = self.host.accounts.get(request.query.get("did", ""))
+        if account is None:
+            return _not_found(request)
+        blob = account.blobs.get(request.query.get("cid", ""))
+        if blob is None:
+            return error_response(HTTPStatus.BAD_REQUEST, "BlobNotFound", "Blob not found")
+        return _unavailable(account) or Response(body=blob.data, headers={"Content-Type": blob.mime_type})
 
     def _list_repos(self, request: Request) -> Response:
         limit = min(int(request.query.get("limit", _LIST_REPOS_DEFAULT)), _LIST_REPOS_MAX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Response, json_response
 from edgerelay.api.order import ORDERS
 from edgerelay.api.query import QUERIES
@@ -19,7 +20,7 @@ def answer_info(snapshot: Snapshot) -> Response:
             "name": "EdgeRelay",
             "description": "an AT Protocol relay",
             "version": snapshot["version"],
-            "endpoints": [*STREAMS, "/health", "/xrpc/_health", "/state", *QUERIES, *ORDERS],
+            "endpoints": [*STREAMS, "/health", "/xrpc/_health", "/state", *QUERIES, *ORDERS, *BLOB_PATHS],
             "retention": {"oldest_seq": log["oldest_seq"], "seconds": _kept_s(snapshot)},
             "cursor": {"oldest": log["oldest_seq"], "newest": log["last_seq"], "unit": "unix microseconds"},
             "verify": snapshot["verify"],

@@ -30,6 +30,9 @@ class Request:
     id: str
     """Names the request in answers and in the log."""
 
+    origin: str = ""
+    """What it was sent to, as `https://host[:port]`."""
+
     def parameters(self, name: str) -> list[str]:
         """All values of a parameter."""
         return [value for key, value in self.query if key == name]

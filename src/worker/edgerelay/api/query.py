@@ -56,6 +56,9 @@ class Subject(StrEnum):
     AUDIT = "audit"
     """Decisions of the operator before the entry of this number; 0 for the newest."""
 
+    HOSTING = "hosting"
+    """An account and its host; no endpoint of its own, but blobs are there."""
+
 
 class Query(NamedTuple):
     """One question; the answer is a JSON object, or nothing if there is no such thing."""

@@ -1,6 +1,7 @@
-"""What an account's host says about it: where to ask, and what the answer says.
+"""What an account's host says about it and has of it: where to ask, and what the answer says.
 
-Spec: the lexicon `com.atproto.sync.getRepoStatus`; atproto account hosting; XRPC, "Error Responses".
+Spec: the lexicons `com.atproto.sync.getRepoStatus` and `com.atproto.sync.getBlob`; atproto account hosting; XRPC,
+"Error Responses".
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from edgerelay.atproto.identity import Absence
 from edgerelay.atproto.json_object import parse_object
 from edgerelay.errors import WireError
 
-__all__ = ["MAX_STATUS_CHARS", "HostingStatus", "read_status", "status_url"]
+__all__ = ["MAX_STATUS_CHARS", "HostingStatus", "blob_url", "read_status", "status_url"]
 
 MAX_STATUS_CHARS: Final = 64
 """The longest that the protocol knows has 14; more would only be carried around."""
@@ -32,6 +33,11 @@ class HostingStatus(NamedTuple):
 def status_url(origin: str, did: str) -> str:
     """Tell where the status of an account is to be had."""
     return f"{origin}/xrpc/com.atproto.sync.getRepoStatus?did={quote(did, safe=':')}"
+
+
+def blob_url(origin: str, did: str, cid: str) -> str:
+    """Tell where a blob of an account is to be had."""
+    return f"{origin}/xrpc/com.atproto.sync.getBlob?did={quote(did, safe=':')}&cid={cid}"
 
 
 def read_status(did: str, status: int, body: bytes) -> HostingStatus | Absence:

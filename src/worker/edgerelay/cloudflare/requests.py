@@ -20,7 +20,7 @@ def to_request(request: Any, *, from_worker: bool = False) -> Request:
     query = parse_qsl(url.query, keep_blank_values=True)
     headers = {str(pair[0]): str(pair[1]) for pair in request.headers}
     request_id = headers["x-edgerelay-request"] if from_worker else headers.get("cf-ray") or uuid.uuid4().hex
-    return Request(str(request.method), url.path, query, headers, request_id)
+    return Request(str(request.method), url.path, query, headers, request_id, f"{url.scheme}://{url.netloc}")
 
 
 def to_response(response: Response) -> Any:

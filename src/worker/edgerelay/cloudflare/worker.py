@@ -11,12 +11,14 @@ from typing import Any
 from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
+from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
 from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import STREAMS
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
+from edgerelay.cloudflare.blobs import BlobEndpoints
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.rate_limit import refuse_hasty
 from edgerelay.cloudflare.relay_state import RELAY_NAME
@@ -47,6 +49,8 @@ class Default(WorkerEntrypoint):
         if asked.path.startswith("/rehearsal/") and settings.rehearsal == "on":
             return to_response(finish(asked, await self._rehearse(asked)))
         answer = preflight(asked) or await refuse_hasty(self.env.REQUEST_LIMIT, asked)
+        if answer is None and asked.path in BLOB_PATHS:
+            answer = await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
         answer = answer or await self._obey(asked, request.js_object, settings.admin_token)
         answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))

@@ -292,3 +292,8 @@ class Node:
         missing_up_to = self.log.missing_up_to
         # The ring may still hold what the log has forgotten.
         return batch, missing_up_to if batch is None else min(missing_up_to, batch.head.prev_seq)
+
+    def known_host(self, did: str) -> str | None:
+        """The host that an account's identity names, as an origin; None if the identity is not known, or too old."""
+        known = self.identities.get(hash_did(did))
+        return known.pds if known is not None and known.is_fresh(self._ports.clock()) else None

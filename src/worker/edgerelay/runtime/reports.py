@@ -30,6 +30,8 @@ def report(node: Node, subject: Subject, name: str) -> dict[str, object]:
             return _account(node, name)
         case Subject.AUDIT:
             return {"entries": [_entry(each) for each in node.audit.page(int(name))]}
+        case Subject.HOSTING:
+            return _hosting(node, name)
 
 
 def _rejects(node: Node, name: str, *, with_frames: bool) -> dict[str, object]:
@@ -81,3 +83,9 @@ def _account(node: Node, did: str) -> dict[str, object]:
     if account.active and account.has_commit:
         found["rev"] = int_to_tid(account.rev)
     return found
+
+
+def _hosting(node: Node, did: str) -> dict[str, object]:
+    found = _account(node, did)
+    host = node.known_host(did) if found else None
+    return found if host is None else {**found, "host": host}

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import re
 
-from edgerelay_dev.network.account import open_account, plc_did
+from edgerelay.atproto.cid import cid_for_raw, cid_to_link, cid_to_text
+from edgerelay_dev.network.account import StoredBlob, open_account, plc_did
 
 
 def test_plc_dids_have_the_form_of_real_ones() -> None:
@@ -30,3 +31,11 @@ def test_account_is_active_without_a_status() -> None:
     assert account.active
     account.status = "deactivated"
     assert not account.active
+
+
+def test_a_blob_is_kept_by_its_cid() -> None:
+    account = open_account(plc_did("a"), "a.test", "k256", "seed", "http://h")
+    cid = cid_for_raw(b"image")
+    named = {"$type": "blob", "ref": cid_to_link(cid), "mimeType": "image/png", "size": 5}
+    assert account.store_blob(b"image", "image/png") == named
+    assert account.blobs == {cid_to_text(cid): StoredBlob(b"image", "image/png")}

@@ -66,6 +66,18 @@ async def test_repository_is_exported(host: Host, account: Account) -> None:
     assert read_car(answer.body)[0] == head_of(account).block.cid
 
 
+async def test_blobs_are_served(host: Host, account: Account) -> None:
+    account.store_blob(b"image", "image/png")
+    [cid] = account.blobs
+    answer = await ask(host, "/xrpc/com.atproto.sync.getBlob", did=account.did, cid=cid)
+    assert (answer.status, answer.body, answer.headers) == (200, b"image", {"Content-Type": "image/png"})
+    for did, name, error in ((account.did, "bafy", "BlobNotFound"), ("did:web:a.test", cid, "RepoNotFound")):
+        status, body = await sync_query(host, "getBlob", did=did, cid=name)
+        assert (status, body["error"]) == (400, error)
+    host.set_status(account, "takendown")
+    assert (await sync_query(host, "getBlob", did=account.did, cid=cid))[1]["error"] == "RepoTakendown"
+
+
 @pytest.mark.parametrize("query", ["getRepo", "getLatestCommit"])
 @pytest.mark.parametrize(
     ("status", "error"),
