@@ -12,8 +12,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from edgerelay.api.blobs import BLOB_PATHS, BlobName, sign_blob
+from edgerelay.atproto.cid import cid_for_raw, cid_to_text
 from edgerelay_dev.network import SimulatedNetwork
-from edgerelay_dev.network.account import Account
+from edgerelay_dev.network.account import Account, StoredBlob
 from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.network.repository import Create
 from tests.e2e.relays import Relay, upstream_settings
@@ -24,6 +25,9 @@ TOKEN, SECRET = "3b1f-operator", "a secret"
 OPERATOR = {"authorization": f"Bearer {TOKEN}"}
 ARRIVE_LIMIT_S = 60.0
 IMAGE = b"an image"
+MAX_BYTES = 65_536
+TWO_MINUTES_REQUESTS = 601
+"""One more than an address may ask in two windows of the limit, between which a series of requests may fall."""
 
 
 class Answer(NamedTuple):
@@ -135,8 +139,95 @@ class TestWhere:
         assert (head.status, head.body) == (302, b"")
 
     def test_one_address_can_ask_only_so_often(self, relay: Relay, blob: BlobName) -> None:
-        statuses = [ask(relay.url, GET_BLOB, did="did:web:a.test", cid=blob.cid).status for _ in range(400)]
-        assert set(statuses) == {404, 429}
-        past_s = int(time()) + 60
-        signed = {**blob._asdict(), "expires": str(past_s), "signature": sign_blob(blob, past_s, SECRET)}
+        answers = (ask(relay.url, GET_BLOB, did="did:web:a.test", cid=blob.cid) for _ in range(TWO_MINUTES_REQUESTS))
+        refusal = next(answer for answer in answers if answer.status != 404)
+        assert refusal.error == (429, "RateLimitExceeded")
+        assert refusal.headers["retry-after"] == "60"
+        expires_s = int(time()) + 60
+        signed = {**blob._asdict(), "expires": str(expires_s), "signature": sign_blob(blob, expires_s, SECRET)}
         assert ask(relay.url, GET_BLOB, **signed).status == 302, "a signed URL is not counted"
+
+
+@pytest.fixture(scope="module")
+def caching(background: NetworkThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    settings = {**upstream_settings(background), "BLOB_CACHE": "on", "BLOB_MAX_BYTES": str(MAX_BYTES)}
+    with Relay(tmp_path_factory.mktemp("caching"), settings) as relay:
+        relay.wait_live()
+        yield relay
+
+
+class TestCache:
+    def post(self, caching: Relay, background: NetworkThread, data: bytes, mime_type: str = "image/png") -> BlobName:
+        """Somebody posts a blob, and the relay has seen it."""
+        blob = background.call(lambda network: post(network, data, mime_type))
+        wait_for(caching, background)
+        return blob
+
+    def misplace(self, background: NetworkThread, blob: BlobName, data: bytes) -> None:
+        """The host has something else there from now on."""
+        there = StoredBlob(data, "image/png")
+        background.call(lambda network: first_account(network).blobs.update({blob.cid: there}))
+
+    def turn(self, background: NetworkThread, **faults: object) -> None:
+        background.call(lambda network: network.hosts[0].faults.set(**faults))
+
+    def test_a_blob_is_read_once(self, caching: Relay, background: NetworkThread) -> None:
+        data = bytes(range(256)) * (MAX_BYTES // 256)
+        blob = self.post(caching, background, data)
+        answers = [ask(caching.url, GET_BLOB, **blob._asdict())]
+        self.misplace(background, blob, b"other")
+        answers += [ask(caching.url, GET_BLOB, method=method, **blob._asdict()) for method in ("GET", "HEAD")]
+        assert [(each.status, each.body) for each in answers] == [(200, data), (200, data), (200, b"")]
+        for each in answers:
+            assert each.headers["content-type"] == "image/png"
+            assert each.headers["content-security-policy"] == "default-src 'none'; sandbox"
+            assert each.headers["x-content-type-options"] == "nosniff"
+            assert each.headers["access-control-allow-origin"] == "*"
+        assert len({each.headers["x-request-id"] for each in answers}) == len(answers)
+
+    def test_the_cache_holds_nothing_of_an_account_that_was_taken_down(
+        self, caching: Relay, background: NetworkThread
+    ) -> None:
+        blob = self.post(caching, background, b"soon gone")
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).status == 200
+        background.call(lambda network: network.hosts[0].set_status(first_account(network), "takendown"))
+        wait_for(caching, background)
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).error == (403, "RepoTakendown")
+        background.call(lambda network: network.hosts[0].set_status(first_account(network), None))
+        wait_for(caching, background)
+
+    @pytest.mark.parametrize(
+        ("data", "mime_type", "error"),
+        [
+            (bytes(MAX_BYTES + 1), "image/png", (413, "BlobTooLarge")),
+            (b"<svg/>", "image/svg+xml", (415, "BlobTypeNotAllowed")),
+        ],
+        ids=["too large", "type"],
+    )
+    def test_what_must_not_pass_does_not(
+        self, caching: Relay, background: NetworkThread, data: bytes, mime_type: str, error: tuple[int, str]
+    ) -> None:
+        blob = self.post(caching, background, data, mime_type)
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).error == error
+
+    @pytest.mark.parametrize("sent", [b"", b"forged!", b"genuine and more"])
+    def test_what_is_not_what_the_cid_names_does_not_pass(
+        self, caching: Relay, background: NetworkThread, sent: bytes
+    ) -> None:
+        genuine = b"genuine " + sent
+        blob = self.post(caching, background, genuine)
+        self.misplace(background, blob, sent)
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).error == (502, "InvalidBlob")
+        self.misplace(background, blob, genuine)
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).body == genuine, "a failure is not kept"
+
+    def test_a_host_that_does_not_have_it_or_does_not_answer(self, caching: Relay, background: NetworkThread) -> None:
+        blob = self.post(caching, background, b"far away")
+        missing = BlobName(blob.did, cid_to_text(cid_for_raw(b"never posted")))
+        assert ask(caching.url, GET_BLOB, **missing._asdict()).error == (404, "BlobNotFound")
+        for fault, value in (("api_status", 500), ("hangup", True), ("mute", True)):
+            self.turn(background, **{fault: value})
+            answer = ask(caching.url, GET_BLOB, **blob._asdict())
+            self.turn(background, **{fault: None})
+            assert answer.error == (502, "HostUnavailable")
+        assert ask(caching.url, GET_BLOB, **blob._asdict()).body == b"far away"

@@ -24,8 +24,7 @@ class HttpFetcher:
     """`Fetcher` with aiohttp: an asynchronous context manager, which keeps connections until it is left."""
 
     async def __aenter__(self) -> Self:
-        headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT}
-        self._session = ClientSession(headers=headers, cookie_jar=DummyCookieJar())
+        self._session = ClientSession(headers={"User-Agent": USER_AGENT}, cookie_jar=DummyCookieJar())
         return self
 
     async def __aexit__(
@@ -33,18 +32,24 @@ class HttpFetcher:
     ) -> None:
         await self._session.close()
 
-    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
+    async def fetch(
+        self, url: str, timeout_s: int = PATIENCE_S, max_bytes: int = MAX_BODY_BYTES, accept: str = ACCEPT
+    ) -> Fetched:
         """GET a URL."""
         body = b""
+        timeout = ClientTimeout(total=timeout_s)
         try:
-            async with self._session.get(url, allow_redirects=False, timeout=ClientTimeout(total=timeout_s)) as answer:
+            async with self._session.get(
+                url, allow_redirects=False, timeout=timeout, headers={"Accept": accept}
+            ) as answer:
                 async for chunk in answer.content.iter_any():
                     body += chunk
-                    if len(body) >= MAX_BODY_BYTES:
+                    if len(body) >= max_bytes:
                         break
         except TimeoutError:
             raise FetchError("timeout") from None
         except (ClientError, OSError) as error:
             raise FetchError(f"network: {type(error).__name__}") from None
-        retry_after_s = parse_retry_after(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
-        return Fetched(answer.status, body[:MAX_BODY_BYTES], retry_after_s)
+        headers = answer.headers
+        retry_after_s = parse_retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
+        return Fetched(answer.status, body[:max_bytes], retry_after_s, headers.get("Content-Type", ""))

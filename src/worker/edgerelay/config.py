@@ -68,6 +68,13 @@ class Settings:
     admin_token: str = _secret()
     """Bearer token of `/admin/*`. Empty: those endpoints answer 403."""
 
+    blob_cache: str = _choice("off", "off", "on")
+    """`on`: blobs are read from their hosts, checked, and kept in the platform's cache; `off`: whoever asks is sent to
+    the host."""
+
+    blob_max_bytes: int = _number(2 * _MB, 65_536, 8 * _MB)
+    """Bytes of the largest blob that passes through this relay. Images of posts have at most 2 MB."""
+
     blob_url_secret: str = _secret()
     """Key of the signatures of URLs of blobs. Empty: no such URLs are given or accepted."""
 

@@ -18,7 +18,9 @@ from edgerelay.api.blobs import (
     BlobName,
     BlobProblem,
     BlobRequest,
+    answer_blob,
     answer_blob_url,
+    cached_url,
     read_blob_request,
     redirect_to_host,
     refuse_blob,
@@ -162,6 +164,23 @@ class TestAnswers:
         answer = answer_blob_url(request(SIGN), BLOB, SECRET, NOW_US)
         assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
         assert json.loads(answer.body)["expires"].endswith("Z")
+
+    def test_a_blob_runs_nowhere_and_is_kept_for_a_while(self) -> None:
+        answer = answer_blob("image/png", b"image")
+        assert (answer.status, answer.body, answer.headers) == (
+            200,
+            b"image",
+            {
+                "content-type": "image/png",
+                "cache-control": "public, max-age=3600",
+                "content-security-policy": "default-src 'none'; sandbox",
+            },
+        )
+
+    def test_a_blob_is_kept_by_one_url_however_it_was_asked_for(self) -> None:
+        queries = (NAMED, NAMED[::-1], signed_query(), (*NAMED, ("a", "b")))
+        urls = {cached_url(request(GET, *query), BLOB) for query in queries}
+        assert urls == {f"https://relay.test{GET}?did={BLOB.did}&cid={BLOB.cid}"}
 
     @pytest.mark.parametrize("problem", BlobProblem)
     def test_every_problem_has_a_status_and_a_name(self, problem: BlobProblem) -> None:

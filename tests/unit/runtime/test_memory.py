@@ -212,6 +212,7 @@ class TestFetcher:
         web = MemoryFetcher()
         web.web = {"https://a.com": Fetched(200, bytes(MAX_BODY_BYTES + 1))}
         assert len(run(web.fetch("https://a.com"))[0].body) == MAX_BODY_BYTES
+        assert len(run(web.fetch("https://a.com", max_bytes=7))[0].body) == 7
 
     def test_a_url_may_not_answer_and_others_never_do(self) -> None:
         web = MemoryFetcher()

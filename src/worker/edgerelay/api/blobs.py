@@ -1,11 +1,12 @@
 """Blobs: where an account's blob is to be had, and URLs of one that expire.
 
-    GET /xrpc/com.atproto.sync.getBlob?did=&cid=    302 to the account's host
+    GET /xrpc/com.atproto.sync.getBlob?did=&cid=    302 to the account's host; with BLOB_CACHE=on the blob itself
     GET /blob-url?did=&cid=                         the operator's: a URL of the same that is good for an hour
 
-A relay has no blobs. A signed URL is that of `getBlob` with two more parameters, `expires` (unix seconds) and
+A relay keeps no blobs. A signed URL is that of `getBlob` with two more parameters, `expires` (unix seconds) and
 `signature`; whoever has one is not counted against the limit of his address. This takes the question out of a request
-and makes the answer; which host it is says `runtime.blob_hosts`.
+and makes the answer; which host it is says `runtime.blob_hosts`,
+what the host has `runtime.blob_reader`.
 
 Spec: the lexicon `com.atproto.sync.getBlob`; RFC 2104 (HMAC).
 """
@@ -29,12 +30,15 @@ from edgerelay.errors import WireError
 
 __all__ = [
     "BLOB_PATHS",
+    "CACHE_LIFE_S",
     "URL_LIFE_S",
     "BlobAction",
     "BlobName",
     "BlobProblem",
     "BlobRequest",
+    "answer_blob",
     "answer_blob_url",
+    "cached_url",
     "read_blob_request",
     "redirect_to_host",
     "refuse_blob",
@@ -49,6 +53,10 @@ BLOB_PATHS: Final = (_GET_BLOB, _BLOB_URL)
 
 URL_LIFE_S: Final = 3_600
 """Seconds that a signed URL is good for: long enough to look at what somebody was sent."""
+
+CACHE_LIFE_S: Final = 3_600
+"""Seconds that a blob may be kept by caches, ours and those of others. It never changes, but its account may be taken
+down: we look each time, others do not."""
 
 MAX_EXPIRES_CHARS: Final = 12
 """Digits of a time in unix seconds; Python reads no numbers of thousands of digits."""
@@ -67,6 +75,12 @@ class BlobProblem(Enum):
     HOST_NOT_FOUND = (404, "HostNotFound", "the account's identity names no public host")
     IDENTITY_UNAVAILABLE = (503, "IdentityUnavailable", "the account's identity cannot be read now; try again")
     RELAY_UNAVAILABLE = (503, "RelayStateUnavailable", "try again")
+    BLOB_NOT_FOUND = (404, "BlobNotFound", "the account's host does not have it")
+    HOST_UNAVAILABLE = (502, "HostUnavailable", "the account's host does not answer as it should, or not in time")
+    TYPE_NOT_ALLOWED = (415, "BlobTypeNotAllowed", "blobs of this type are to be had from the account's host only")
+    TOO_LARGE = (413, "BlobTooLarge", "a blob of this size is to be had from the account's host only")
+    INVALID_BLOB = (502, "InvalidBlob", "the account's host sent something else than the CID names")
+    TOO_BUSY = (503, "TooBusy", "too many blobs are being read; try again")
 
 
 class BlobName(NamedTuple):
@@ -158,6 +172,24 @@ def redirect_to_host(origin: str, blob: BlobName) -> Response:
     location = blob_url(origin, blob.did, blob.cid)
     # Accounts move, and are taken down.
     return Response(HTTPStatus.FOUND, headers={"location": location, "cache-control": "no-store"})
+
+
+def cached_url(request: Request, blob: BlobName) -> str:
+    """What the answer with a blob is kept by: the URL of the blob, however it was asked for."""
+    return blob_url(request.origin, blob.did, blob.cid)
+
+
+def answer_blob(mime_type: str, data: bytes) -> Response:
+    """The answer with a blob, whose bytes were checked. If it is opened as a page, nothing of it runs."""
+    return Response(
+        HTTPStatus.OK,
+        data,
+        {
+            "content-type": mime_type,
+            "cache-control": f"public, max-age={CACHE_LIFE_S}",
+            "content-security-policy": "default-src 'none'; sandbox",
+        },
+    )
 
 
 def refuse_blob(request: Request, problem: BlobProblem) -> Response:

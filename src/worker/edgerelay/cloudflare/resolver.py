@@ -52,15 +52,17 @@ class Resolver(WorkerEntrypoint):
 class PlatformFetcher:
     """`Fetcher` on the platform, behind `web.mjs`."""
 
-    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
+    async def fetch(
+        self, url: str, timeout_s: int = PATIENCE_S, max_bytes: int = MAX_BODY_BYTES, accept: str = ACCEPT
+    ) -> Fetched:
         """GET a URL."""
         try:
-            answer = await _web().get(url, USER_AGENT, ACCEPT, timeout_s * 1_000, MAX_BODY_BYTES)
+            answer = await _web().get(url, USER_AGENT, accept, timeout_s * 1_000, max_bytes)
         except (JsException, OSError) as error:
             is_timeout = getattr(error, "name", "") == _TIMEOUT
             raise FetchError("timeout" if is_timeout else f"network: {error}"[:_PROBLEM_CHARS]) from None
         retry_after_s = parse_retry_after(answer.retryAfter, answer.date)
-        return Fetched(int(answer.status), answer.body.to_bytes(), retry_after_s)
+        return Fetched(int(answer.status), answer.body.to_bytes(), retry_after_s, answer.contentType)
 
 
 @cache

@@ -33,5 +33,6 @@ export const get = async (url, userAgent, accept, timeoutMs, limitBytes) => {
   });
   const header = (name) => answer.headers.get(name) ?? "";
   const body = answer.body ? await read(answer.body, limitBytes) : new Uint8Array();
-  return { status: answer.status, retryAfter: header("retry-after"), date: header("date"), body };
+  const [retryAfter, date, contentType] = ["retry-after", "date", "content-type"].map(header);
+  return { status: answer.status, retryAfter, date, contentType, body };
 };

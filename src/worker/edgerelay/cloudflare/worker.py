@@ -50,7 +50,7 @@ class Default(WorkerEntrypoint):
             return to_response(finish(asked, await self._rehearse(asked)))
         answer = preflight(asked) or await refuse_hasty(self.env.REQUEST_LIMIT, asked)
         if answer is None and asked.path in BLOB_PATHS:
-            answer = await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
+            return await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
         answer = answer or await self._obey(asked, request.js_object, settings.admin_token)
         answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))

@@ -1,4 +1,4 @@
-"""The port to the web: one small answer to one GET, from a host that may do anything.
+"""The port to the web: one answer to one GET, from a host that may do anything.
 
 All implementations say who asks, follow no redirect, keep no cookie, take no answer from a cache, and give up after a
 time and a size. Where a relay may ask is decided before.
@@ -33,7 +33,7 @@ ACCEPT: Final = "application/did+ld+json, application/json"
 """What the directory calls its documents, and what everybody else calls theirs."""
 
 MAX_BODY_BYTES: Final = MAX_OBJECT_BYTES + 1
-"""Bytes that are read of an answer: one more than anybody wants, which shows that it was too large."""
+"""Bytes that are read of a JSON object: one more than anybody wants, which shows that it was too large."""
 
 MAX_RETRY_AFTER_S: Final = 3_600
 """The longest, in seconds, that somebody else's mistake can keep us away."""
@@ -46,9 +46,11 @@ class Fetched(NamedTuple):
 
     status: int
     body: bytes
-    """At most `MAX_BODY_BYTES`; what came after that is lost."""
+    """At most as much as was to be read; what came after that is lost."""
 
     retry_after_s: int = 0
+    content_type: str = ""
+    """As it was said; empty if it was not."""
 
 
 class FetchError(PeerError):
@@ -58,8 +60,10 @@ class FetchError(PeerError):
 class Fetcher(Protocol):
     """Asks."""
 
-    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
-        """GET an http(s) URL.
+    async def fetch(
+        self, url: str, timeout_s: int = PATIENCE_S, max_bytes: int = MAX_BODY_BYTES, accept: str = ACCEPT
+    ) -> Fetched:
+        """GET an http(s) URL, and read up to `max_bytes` of what it answers.
 
         Raises:
             FetchError: there was no answer, or not all of it within `timeout_s`.

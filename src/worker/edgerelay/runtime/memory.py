@@ -28,7 +28,7 @@ from edgerelay.relay.events import (
 )
 from edgerelay.relay.lookups import Inquiry, LookupAnswer
 from edgerelay.relay.vetting import CheckSignatures, IdentitiesResolved, SignaturesChecked, VettingEvent
-from edgerelay.runtime.fetcher import MAX_BODY_BYTES, Fetched, FetchError
+from edgerelay.runtime.fetcher import ACCEPT, MAX_BODY_BYTES, Fetched, FetchError
 from edgerelay.runtime.group_queue import QueueError
 from edgerelay.runtime.object_index import IndexPage, ObjectIndexError
 from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
@@ -189,7 +189,9 @@ class MemoryFetcher:
         self.most_pending = 0
         """How many answers were waited for at once."""
 
-    async def fetch(self, url: str, timeout_s: int = PATIENCE_S) -> Fetched:
+    async def fetch(
+        self, url: str, timeout_s: int = PATIENCE_S, max_bytes: int = MAX_BODY_BYTES, accept: str = ACCEPT
+    ) -> Fetched:
         self.asked.append(url)
         self.pending += 1
         self.most_pending = max(self.most_pending, self.pending)
@@ -198,7 +200,7 @@ class MemoryFetcher:
         answer = self.web.get(url, FetchError("network: nobody is there"))
         if isinstance(answer, FetchError):
             raise answer
-        return answer._replace(body=answer.body[:MAX_BODY_BYTES])
+        return answer._replace(body=answer.body[:max_bytes])
 
 
 class MemorySignatures:
