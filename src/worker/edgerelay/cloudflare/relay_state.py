@@ -91,9 +91,7 @@ class RelayState(DurableObject):
         self._objects = LostObjects(Bucket(env.ARCHIVE._binding))
         tasks = self._tasks = Tasks(self._broken)
         ports = Ports(
-            upstream=UpstreamSockets(
-                self._settings, tasks, self._deliver, lambda: self._node.relay.next_flush_us, self._clock
-            ),
+            upstream=UpstreamSockets(self._settings, tasks, self._deliver, self._clock),
             shards=FeedSockets(env.SUBSCRIBER_SHARD._binding, buffers, tasks, self._deliver),
             signatures=Signatures(make_checker(), tasks, self._deliver),
             identities=Identities(self._resolver, tasks, self._deliver),

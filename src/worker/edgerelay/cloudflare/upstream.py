@@ -1,7 +1,8 @@
 """The outbound socket to a host.
 
-Frames are handed over in handfuls, at the pace of the flushes: one turn for many frames. The host's clock and kind are
-found out before the socket is read, so that they are known when the first frame arrives.
+Frames are handed over in handfuls, at most as often as batches are flushed: a turn for one frame takes three times as
+long as its share of a turn for many. The host's clock and kind are found out before the socket is read, so that they
+are known when the first frame arrives.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ class UpstreamSockets:
         settings: Settings,
         tasks: Tasks,
         deliver: Callable[[Event], None],
-        next_flush_us: Callable[[], int],
         clock: Callable[[], int],
     ) -> None:
         self._base = origin_of_host_url(settings.upstream)
@@ -54,13 +54,13 @@ class UpstreamSockets:
         self._flush_ms = settings.flush_ms
         self._tasks = tasks
         self._deliver = deliver
-        self._next_flush_us = next_flush_us
         self._clock = clock
         self._opening: dict[int, Any] = {}
         self._connection = 0
         self._socket: Any = None
         self._frames: list[bytes] = []
         self._size_bytes = 0
+        self._handed_us = 0
         self._timer: object | None = None
         self._hand_over_proxy = create_proxy(self._hand_over)
         self._listeners = {
@@ -176,15 +176,14 @@ class UpstreamSockets:
         if self._size_bytes >= self._batch_bytes:
             self._hand_over()
         elif self._timer is None:
-            wait_ms = -(-(self._next_flush_us() - self._clock()) // 1_000)
-            if wait_ms <= 0:
-                self._hand_over()
-            else:  # never longer than one flush takes to come, whatever the clock does
-                self._timer = js.setTimeout(self._hand_over_proxy, min(wait_ms, self._flush_ms))
+            wait_ms = self._flush_ms - (self._clock() - self._handed_us) // 1_000
+            # Never longer than between two flushes, whatever the clock does. If due, it still goes with what is there.
+            self._timer = js.setTimeout(self._hand_over_proxy, min(max(0, wait_ms), self._flush_ms))
 
     def _hand_over(self) -> None:
         frames = self._take_frames()
         if frames:
+            self._handed_us = self._clock()
             self._deliver(FramesReceived(self._connection, frames))
 
     def _on_close(self, event: Any) -> None:

@@ -116,7 +116,7 @@ class Relay:
 
     @property
     def next_flush_us(self) -> int:
-        """The earliest time at which the next flush may happen; frames may be held back until then."""
+        """The earliest time at which the next flush may happen."""
         return self._flushed_us + self._settings.flush_ms * _MS_US
 
     def handle(self, event: Event, now_us: int) -> list[Command]:
