@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import zstandard
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from edgerelay_dev.offline.checkout import Checkout
 from tests.e2e.relays import Relay
@@ -38,12 +39,17 @@ def query_of(**parameters: Any) -> Query:
     return [(name, each) for name, values in lists.items() for each in values if each is not None]
 
 
-def open_stream(relay: Relay, query: Query = (), path: str = "/subscribe", **headers: str) -> ClientConnection:
+def open_stream(
+    relay: Relay, query: Query = (), path: str = "/subscribe", protocol: str = "", **headers: str
+) -> ClientConnection:
     """Connect, from an address of its own: how many one address may make is limited."""
     url = f"{relay.worker_url.replace('http', 'ws', 1)}{path}?{urlencode(query)}"
     number = next(_addresses)
     own = {"CF-Connecting-IP": f"192.0.{number // 250}.{number % 250 + 1}", **headers}
-    return connect(url, additional_headers=own, max_size=None, max_queue=None, open_timeout=LIMIT_S)
+    protocols = [Subprotocol(protocol)] if protocol else None
+    return connect(
+        url, additional_headers=own, subprotocols=protocols, max_size=None, max_queue=None, open_timeout=LIMIT_S
+    )
 
 
 def lines_of(events: Iterable[Seen]) -> list[str]:

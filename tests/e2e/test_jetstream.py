@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from edgerelay.atproto.timestamp import datetime_text
 from edgerelay_dev.network import FrameReader, SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
 from tests.e2e.jetstream_reader import (
@@ -29,13 +30,17 @@ from tests.e2e.jetstream_reader import (
 )
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, seen, wait_until
+from tests.oracle import jetstream
 from tests.vectors import expected_lines, recording
 
-EVENTS = 400
+HAPPENINGS = 400
 QUIET_S = 1.0
 SLEEPS_AFTER_S = 10.0
 """Silence after which the runtime lets an object with nothing but sleeping sockets go."""
 LIKE, POST, FEED = "app.bsky.feed.like", "app.bsky.feed.post", "app.bsky.feed."
+DAY_US = 86_400_000_000
+NSID = "network.bsky.jetstream.subscribeEvents"
+EVENTS = f"/xrpc/{NSID}"
 FIREHOSE = "/xrpc/com.atproto.sync.subscribeRepos"
 
 Json = dict[str, Any]
@@ -58,7 +63,7 @@ class Rig(NamedTuple):
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with NetworkThread(SimulatedNetwork(seed="jetstream", accounts=6)) as background:
-        background.call(lambda network: network.traffic.run(EVENTS))
+        background.call(lambda network: network.traffic.run(HAPPENINGS))
         count = background.call(lambda network: len(network.hosts[0].frames))
         with Relay(tmp_path_factory.mktemp("jetstream"), upstream_settings(background)) as relay:
             with Subscriber(relay.ws_url, 0) as subscriber:
@@ -96,7 +101,7 @@ class TestReplay:
     def test_every_line_from_the_beginning(self, rig: Rig, path: str) -> None:
         check_lines(read_lines(rig.relay, len(rig.lines), query_of(cursor=0), path), rig.lines)
 
-    @pytest.mark.parametrize("index", [1, EVENTS // 2, EVENTS - 1])
+    @pytest.mark.parametrize("index", [1, HAPPENINGS // 2, HAPPENINGS - 1])
     def test_a_time_is_a_cursor_and_inclusive(self, rig: Rig, index: int) -> None:
         rest = rig.lines[index:]
         check_lines(read_lines(rig.relay, len(rest), query_of(cursor=time_of(rest[0]))), rest)
@@ -312,6 +317,81 @@ def test_refusals_before_the_upgrade_are_those_of_v1(rig: Rig, query: str, body:
     assert bytes(response.body).decode() == body
 
 
+class TestV2:
+    def test_everything_is_there_with_syncs_and_numbers_that_are_ours(self, rig: Rig) -> None:
+        expected = payloads_of(rig.events)
+        assert {payload["$type"].partition("#")[2] for payload in expected} >= {"commit", "identity", "account"}
+        query = query_of(cursor=rig.events[0].seq)
+        messages = [json.loads(line) for line in read_lines(rig.relay, len(expected), query, EVENTS)]
+        assert {message["$type"] for message in messages} == {"message"}
+        assert [message["payload"] for message in messages] == expected
+
+    def test_filters_hold_in_replay_and_live(self, rig: Rig) -> None:
+        did = rig.dids[0]
+
+        def wanted(events: list[Seen]) -> list[Json]:
+            found = [payload for payload in payloads_of(events) if payload["did"] == did]
+            return [payload for payload in found if payload.get("collection") == LIKE]
+
+        query = query_of(cursor=rig.events[0].seq, kinds="commit", collections=LIKE, dids=did)
+        with open_stream(rig.relay, query, EVENTS) as stream:
+            expected = wanted(rig.events)
+            assert [json.loads(stream.recv(LIMIT_S))["payload"] for _ in expected] == expected
+            before = len(rig.events)
+            more(rig, 100)
+            expected = wanted(rig.events[before:])
+            assert [json.loads(stream.recv(LIMIT_S))["payload"] for _ in expected] == expected
+
+    @pytest.mark.parametrize(("offset_us", "name"), [(-63 * DAY_US, "OutdatedCursor"), (DAY_US, "FutureCursor")])
+    def test_what_becomes_of_a_cursor_is_told(self, rig: Rig, offset_us: int, name: str) -> None:
+        query = query_of(cursor=time.time_ns() // 1_000 + offset_us)
+        with open_stream(rig.relay, query, EVENTS, protocol="xrpc.v1.json") as stream:
+            assert stream.subprotocol == "xrpc.v1.json"
+            info = json.loads(stream.recv(LIMIT_S))["payload"]
+            assert (info["$type"], info["name"]) == (f"{NSID}#info", name)
+            before = len(rig.events)
+            more(rig, 1)
+            expected = payloads_of(rig.events if offset_us < 0 else rig.events[before:])
+            assert json.loads(stream.recv(LIMIT_S))["payload"] == expected[0]
+
+    def test_clients_say_nothing(self, rig: Rig) -> None:
+        with open_stream(rig.relay, (), EVENTS) as stream:
+            stream.send("{}")
+            with pytest.raises(ConnectionClosed) as closed:
+                stream.recv(LIMIT_S)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+    @pytest.mark.parametrize(
+        ("query", "error"),
+        [
+            ("cursor=5", "CursorTooOld"),
+            ("zstdDictionary=1", "UnknownZstdDictionary"),
+            ("wantedDids=x", "InvalidRequest"),
+        ],
+    )
+    def test_refusals_have_names(self, rig: Rig, query: str, error: str) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            open_stream(rig.relay, path=f"{EVENTS}?{query}&")
+        assert refused.value.response.status_code == 400
+        assert json.loads(bytes(refused.value.response.body))["error"] == error
+        assert rig.relay.get("/xrpc/network.bsky.jetstream.getZstdDictionary")[0] == 404
+
+
+def payloads_of(events: list[Seen]) -> list[Json]:
+    """What v2 says of events, by the lines of v1."""
+    payloads = []
+    for event in events:
+        lines = [json.loads(line) for line in jetstream.lines(event.raw) if line]
+        if event.kind == "#sync":
+            lines = [{"kind": "sync", "time_us": event.seq, "did": event.did, "sync": {"rev": event.body["rev"]}}]
+        for line in lines:
+            number, kind = line["time_us"], line["kind"]
+            own = {"$type": f"{NSID}#{kind}", "did": line["did"], "seq": number, "time": datetime_text(number)}
+            payloads.append({**line[kind], **own})
+    return payloads
+
+
 class TestFirehoseFilters:
     @pytest.mark.parametrize(
         ("query", "condition"),
@@ -442,7 +522,7 @@ def lines_of_next(subscriber: Subscriber, first: int) -> list[str]:
 
 
 def test_what_the_whole_network_sent_becomes_what_v1_made_of_it(tmp_path: Path, shared_data: Path) -> None:
-    """150 frames, and the 152 lines that Jetstream served for them: the same bytes but for the numbers, on every wire."""
+    """150 frames, and the 152 lines that Jetstream served for them: the same bytes but for the numbers."""
     frames = recording(shared_data)
     path = tmp_path / "frames.bin"
     path.write_bytes(b"".join([len(frame).to_bytes(4, "big") + frame for frame in frames]))

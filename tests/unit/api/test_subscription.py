@@ -13,7 +13,8 @@ WINDOW = Window(1_000, 1_000_000)
 
 
 def test_without_more_it_is_all_of_the_firehose_at_once() -> None:
-    assert Subscription(5) == (5, FIREHOSE, False, False)
+    asked = Subscription(5)
+    assert (asked.channel, asked.is_whole, asked.awaits_hello, asked.protocol) == (FIREHOSE, False, False, "")
 
 
 @pytest.mark.parametrize(

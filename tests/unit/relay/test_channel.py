@@ -12,4 +12,4 @@ def test_channels_are_equal_by_what_they_say() -> None:
 
 
 def test_the_names_of_wires_are_kept_with_sockets() -> None:
-    assert [str(wire) for wire in Wire] == ["frames", "lines", "zstd"]
+    assert [str(wire) for wire in Wire] == ["frames", "lines", "zstd", "events"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from edgerelay.api.jetstream import MAX_MESSAGE_BYTES, Close
+from edgerelay.archive.jetstream_v2 import encode_event_error, encode_event_info
+from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.relay.channel import Channel, Wire
 from edgerelay.relay.filters import Filter
 from edgerelay.relay.patience import BURST
@@ -19,6 +21,11 @@ from edgerelay.runtime.sql import Sqlite
 NOW_US = 1_795_000_000_000_000
 PACKED = Seat("a", Channel(Wire.ZSTD_LINES, Filter(prefixes=("app.",)), 5), awaits_hello=True, cursor=-7)
 FRAMES = Seat("b")
+EVENTS = Seat("c", Channel(Wire.EVENTS))
+
+
+def update(**payload: Any) -> str:
+    return json.dumps({"type": "options_update", "payload": payload})
 
 
 @pytest.fixture
@@ -34,10 +41,6 @@ def audience(sql: Sqlite) -> Audience:
     for seat in (PACKED, FRAMES):
         created.seat(seat)
     return created
-
-
-def update(**payload: Any) -> str:
-    return json.dumps({"type": "options_update", "payload": payload})
 
 
 def test_an_update_replaces_what_was_wanted_and_nothing_else(audience: Audience) -> None:
@@ -69,8 +72,21 @@ def test_a_flood_ends_with_whoever_makes_it(audience: Audience) -> None:
     assert audience.hear("b", b"", NOW_US) is None
 
 
-def test_only_the_firehose_has_words(audience: Audience) -> None:
-    assert [audience.has_words(reader) for reader in "ab"] == [False, True]
+def test_each_wire_has_its_own_words_and_v1_has_none(audience: Audience) -> None:
+    audience.seat(EVENTS)
+    said = [[audience.say(reader, "Name", "why", is_error=is_error) for is_error in (True, False)] for reader in "abc"]
+    assert said == [
+        [None, None],
+        [encode_error("Name", "why"), encode_info("Name", "why")],
+        [encode_event_error("Name", "why"), encode_event_info("Name", "why")],
+    ]
+
+
+@pytest.mark.parametrize("message", ["{}", b"", update()])
+def test_on_v2_nothing_may_be_said(audience: Audience, message: str | bytes) -> None:
+    audience.seat(EVENTS)
+    ended = audience.hear("c", message, NOW_US)
+    assert ended == Close(POLICY_VIOLATION, "clients send nothing on this stream")
 
 
 def test_whoever_is_still_there_has_its_seat(sql: Sqlite, audience: Audience) -> None:

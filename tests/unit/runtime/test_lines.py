@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgerelay.archive.batch import BatchHead
 from edgerelay.archive.jetstream import render
+from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.relay.channel import Message, Wire
 from edgerelay.runtime.lines import ENTRY_BYTES, LINES_BYTES, Lines
 from edgerelay.runtime.memory import MemoryLog
@@ -61,6 +62,14 @@ def test_a_message_is_a_line() -> None:
     assert Rig().all(Wire.LINES, batch) == [(Message(frames.NOW_US, len(line.json), line.json.decode()),)]
     packed = b"packed " + line.json
     assert Rig().all(Wire.ZSTD_LINES, batch) == [(Message(frames.NOW_US, len(packed), [packed]),)]
+
+
+def test_v2_has_its_own_messages() -> None:
+    raw = frames.sync(frames.NOW_US, DID, REV)
+    [event] = render_events(raw)
+    batch = batch_of(raw)
+    assert Rig().all(Wire.EVENTS, batch) == [(Message(frames.NOW_US, len(event.json), event.json),)]
+    assert Rig().all(Wire.LINES, batch) == [()]
 
 
 def test_everything_is_made_once_for_all_readers_and_wires() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edgerelay.api import firehose, jetstream
+from edgerelay.api import firehose, jetstream, subscribe_events
 from edgerelay.api.message import Request, Response
 from edgerelay.api.subscription import Subscription
 
@@ -17,6 +17,7 @@ __all__ = ["STREAMS", "parse_subscription"]
 STREAMS: Final[Mapping[str, Callable[[Request], Subscription | Response]]] = {
     firehose.PATH: firehose.parse_firehose,
     **dict.fromkeys(jetstream.PATHS, jetstream.parse_jetstream),
+    subscribe_events.PATH: subscribe_events.parse_subscribe_events,
 }
 """By their paths."""
 

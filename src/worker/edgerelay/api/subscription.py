@@ -21,6 +21,9 @@ class Subscription(NamedTuple):
     awaits_hello: bool = False
     """Nothing is sent until the client has said what it wants."""
 
+    protocol: str = ""
+    """The subprotocol of WebSocket that was chosen, if one was offered."""
+
     def start(self, window: Window, *, last_seq: int, now_us: int) -> Start:
         """Where to start, as `relay.cursor` says for the stream."""
         if self.channel.wire is not Wire.FRAMES:

@@ -24,7 +24,17 @@ from edgerelay.atproto.messages import KINDS, Account, Commit, Identity, Message
 from edgerelay.atproto.record_json import RecordError, record_to_json, text_to_json
 from edgerelay.errors import InvariantError, WireError
 
-__all__ = ["MAX_RECORDS_BYTES", "Line", "LineKind", "RenderError", "Rendering", "SkipReason", "Skipped", "render"]
+__all__ = [
+    "MAX_RECORDS_BYTES",
+    "Line",
+    "LineKind",
+    "RenderError",
+    "Rendering",
+    "SkipReason",
+    "Skipped",
+    "read_kept",
+    "render",
+]
 
 MAX_RECORDS_BYTES: Final = 16_000_000
 """JSON of the records in one frame's lines. Its blocks have 2 MB and grow sixfold where every letter is escaped; more
@@ -103,7 +113,7 @@ def render(raw: bytes) -> Rendering:
     common = read_common_commit(raw)
     if common is not None:
         return _render_commit(common[1])
-    frame, message = _read(raw)
+    frame, message = read_kept(raw)
     match message:
         case Commit():
             if frame.body["tooBig"]:
@@ -117,7 +127,8 @@ def render(raw: bytes) -> Rendering:
             return _NOTHING
 
 
-def _read(raw: bytes) -> tuple[Frame, Message]:
+def read_kept(raw: bytes) -> tuple[Frame, Message]:
+    """Read a frame that is kept. Raises `RenderError` if it is none."""
     try:
         frame = decode_frame(raw)
         if isinstance(frame, Frame) and frame.kind in KINDS:

@@ -24,7 +24,6 @@ from edgerelay.api.subscribe import parse_subscription
 from edgerelay.api.subscription import Subscription
 from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
-from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffered import Buffered, BufferedBlock, cut_batch, frame_of
@@ -257,6 +256,8 @@ class SubscriberShard(DurableObject):
         if not seat.awaits_hello:
             self._join(seat, start)
         headers = {CLAMPED: str(start.cursor)} if start.outdated else {}
+        if subscription.protocol:
+            headers["sec-websocket-protocol"] = subscription.protocol
         return Response(None, status=101, headers=headers, web_socket=client)
 
     def _start(self, subscription: Subscription) -> Start:
@@ -376,15 +377,13 @@ class SubscriberShard(DurableObject):
                     for reader in readers:
                         self._readers.send(reader, messages, size_bytes)
                 case SendControl(reader, name, message, is_error):
-                    self._control(reader, encode_error(name, message) if is_error else encode_info(name, message))
+                    said = self._audience.say(reader, name, message, is_error=is_error)
+                    if said is not None:
+                        self._readers.send(reader, [to_js(said)])
                 case Read(reader, cursor, wanted):
                     self._tasks.spawn(self._read(reader, cursor, wanted))
                 case CloseReader(reader, reason):
                     self._readers.close(reader, reason)
-
-    def _control(self, reader: str, frame: bytes) -> None:
-        if self._audience.has_words(reader):
-            self._readers.send(reader, [to_js(frame)])
 
     async def rehearse(self, action: str) -> str:
         """What tests may do to a shard that allows it (`REHEARSAL`)."""

@@ -25,6 +25,9 @@ class Wire(StrEnum):
     ZSTD_LINES = "zstd"
     """Jetstream v1: the same, each packed by itself with the dictionary of v1."""
 
+    EVENTS = "events"
+    """Jetstream v2: a text for each operation, and for each `#sync`."""
+
 
 class Message(NamedTuple):
     """One message, ready to send."""

@@ -38,7 +38,7 @@ from edgerelay.relay.delivery import PART_BYTES, Delivery, HasFrames, Hides, Ren
 from edgerelay.relay.filters import Filter
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
-from edgerelay.relay.shard_commands import Read, Send, ShardCommand, outdated, refuse, refuse_future
+from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, outdated, refuse, refuse_future
 
 __all__ = [
     "History",
@@ -144,18 +144,17 @@ class Shard(Generic[B]):
 
     def join(self, reader: str, start: Start, now_us: int, channel: Channel = FIREHOSE) -> list[ShardCommand]:
         """A socket was accepted."""
-        if start.future and self._is_fed:
-            if not start.live_if_future:
-                return refuse_future(reader)
-            start = Start(None)
+        is_future = start.future and self._is_fed
+        if is_future and not start.live_if_future:
+            return refuse_future(reader)
         self._channels[reader] = channel
         pace = self._new_pace()
-        if start.cursor is None:
+        if start.cursor is None or is_future:
             if self._is_fed:
                 self._add_live(reader, pace)
             else:
                 self._unfed[reader] = pace
-            return []
+            return [future(reader)] if is_future else []
         behind = _Reader[B](
             reader,
             _first_seq(start.cursor, channel),
@@ -369,7 +368,7 @@ class Shard(Generic[B]):
         if reader.live_if_future:
             del self._behind[reader.id]
             self._add_live(reader.id, reader.pace)
-            return []
+            return [future(reader.id)]
         self.left(reader.id)
         return refuse_future(reader.id)
 

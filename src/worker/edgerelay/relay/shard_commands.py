@@ -13,6 +13,7 @@ __all__ = [
     "Send",
     "SendControl",
     "ShardCommand",
+    "future",
     "outdated",
     "refuse",
     "refuse_future",
@@ -60,6 +61,11 @@ def outdated(reader: str) -> SendControl:
     """What a reader asked for is not kept."""
     message = "the cursor is older than what is kept; the stream starts at the oldest event"
     return SendControl(reader, "OutdatedCursor", message, is_error=False)
+
+
+def future(reader: str) -> SendControl:
+    """A cursor that lies in the future, and is not refused."""
+    return SendControl(reader, "FutureCursor", "the cursor lies in the future; the stream is live", is_error=False)
 
 
 def refuse_future(reader: str) -> list[ShardCommand]:

@@ -1,7 +1,7 @@
 """The subscribers of one shard, as those who asked for something: who gets what, and what each says meanwhile.
 
-Only clients of Jetstream are listened to; whatever others send is ignored (event streams, "Server"). But nobody may
-say too much.
+Clients of Jetstream v1 are listened to, those of v2 must say nothing, and whatever others send is ignored (event
+streams, "Server"). But nobody may say too much.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from edgerelay.api.jetstream import MAX_MESSAGE_BYTES, Close, parse_message
+from edgerelay.archive.jetstream_v2 import encode_event_error, encode_event_info
+from edgerelay.atproto.frames import encode_error, encode_info
 from edgerelay.relay.channel import Wire
 from edgerelay.relay.patience import Patience
 from edgerelay.runtime.seats import Seat, Seats
@@ -44,9 +46,14 @@ class Audience:
         self._seated[seat.reader] = seat
         return attached
 
-    def has_words(self, reader: str) -> bool:
-        """Whether a reader's wire has words for anything but events: Jetstream v1 has none."""
-        return self._seated[reader].channel.wire is Wire.FRAMES
+    def say(self, reader: str, name: str, message: str, *, is_error: bool) -> bytes | str | None:
+        """Something that is no event, on a reader's wire; None on that of Jetstream v1, which has no words for it."""
+        match self._seated[reader].channel.wire:
+            case Wire.FRAMES:
+                return encode_error(name, message) if is_error else encode_info(name, message)
+            case Wire.EVENTS:
+                return encode_event_error(name, message) if is_error else encode_event_info(name, message)
+        return None
 
     def hear(self, reader: str, message: str | bytes, now_us: int) -> Seat | Close | None:
         """A client says something: the seat that it wants to have, or its end; None if it is to be ignored."""
@@ -54,6 +61,8 @@ class Audience:
         if not self._patience.setdefault(reader, Patience()).bears(size_bytes, now_us):
             return Close(POLICY_VIOLATION, "TooManyMessages")
         seat = self._seated[reader]
+        if seat.channel.wire is Wire.EVENTS:
+            return Close(POLICY_VIOLATION, "clients send nothing on this stream")
         if seat.channel.wire is Wire.FRAMES or not isinstance(message, str) or size_bytes > MAX_MESSAGE_BYTES:
             return None
         asked = parse_message(message)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from edgerelay.archive.jetstream import RenderError, render
+from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.relay.channel import Message, Wire
 from edgerelay.relay.ring import HasHead
 from edgerelay.runtime.ports import LogSink
@@ -58,17 +59,17 @@ class Lines(Generic[B]):
         kept = self._kept.get(key)
         if kept is not None:
             return kept[0]
-        messages = self._packed(batch, index) if wire is Wire.ZSTD_LINES else self._texts(batch, index)
+        make = {Wire.LINES: self._texts, Wire.ZSTD_LINES: self._packed, Wire.EVENTS: self._events}[wire]
+        try:
+            messages = make(batch, index)
+        except RenderError as error:
+            messages = ()
+            self._sink.write("error", "not_rendered", {"seq": key[1], "problem": str(error)})
         self._keep(key, messages)
         return messages
 
     def _texts(self, batch: B, index: int) -> tuple[Message, ...]:
-        try:
-            lines, skipped = render(self._frame(batch, index))
-        except RenderError as error:
-            problem = {"seq": batch.head.seqs[index], "problem": str(error)}
-            self._sink.write("error", "not_rendered", problem)
-            return ()
+        lines, skipped = render(self._frame(batch, index))
         if skipped:
             reasons = sorted({str(each.reason) for each in skipped})
             self._sink.write("debug", "lines_skipped", {"seq": batch.head.seqs[index], "reasons": reasons})
@@ -78,6 +79,10 @@ class Lines(Generic[B]):
         texts = self.render(Wire.LINES, batch, index)
         packed = [(text.number, self._pack(text.data.encode())) for text in texts]
         return tuple([Message(number, len(data), self._binary(data)) for number, data in packed])
+
+    def _events(self, batch: B, index: int) -> tuple[Message, ...]:
+        events = render_events(self._frame(batch, index))
+        return tuple([Message(event.number, len(event.json.encode()), event.json) for event in events])
 
     def _keep(self, key: tuple[Wire, int], messages: tuple[Message, ...]) -> None:
         size_bytes = ENTRY_BYTES + sum([message.size_bytes for message in messages])
