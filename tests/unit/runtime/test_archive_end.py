@@ -12,7 +12,7 @@ from edgerelay.archive.batch import Batch
 from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.object_names import Folder, ObjectName
-from edgerelay.runtime.archive_end import END_HOURS, PROBED_NAMES, newest_blocks, newest_names
+from edgerelay.runtime.archive_end import END_HOURS, PROBED_NAMES, is_overtaken, newest_blocks, newest_names
 from edgerelay.runtime.memory import MemoryObjects
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past
@@ -103,3 +103,24 @@ def test_what_is_damaged_is_told_and_left_out(past: Past) -> None:
         ObjectName.parse(middle).last_seq,
     ]
     assert first in past.objects.objects
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9), st.sampled_from([Folder.GROUPS, Folder.FIREHOSE]))),
+    st.integers(0, 50),
+    st.integers(0, 9),
+)
+def test_it_is_overtaken_if_an_object_behind_what_is_archived_reaches_beyond_the_log(
+    objects: list[tuple[int, int, Folder]], archived: int, logged: int
+) -> None:
+    bucket, step_us = MemoryObjects(), HOUR_US // 8
+    archived_seq = NOON_US + archived * step_us
+    last_seq = archived_seq + logged * step_us
+    names = [
+        ObjectName(folder, NOON_US + first * step_us + 1, NOON_US + (first + length) * step_us + 1)
+        for first, length, folder in objects
+    ]
+    for name in names:
+        bucket.objects[name.key] = b""
+    expected = any(name.first_seq > archived_seq and name.last_seq > last_seq for name in names)
+    assert finished(is_overtaken(bucket, archived_seq, last_seq)) == expected

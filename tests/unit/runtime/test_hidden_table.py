@@ -55,8 +55,14 @@ def stand() -> Iterator[Stand]:
 
 class TestVisibility:
     @pytest.mark.parametrize("visibility", Visibility)
-    def test_an_account_with_it_has_it(self, visibility: Visibility) -> None:
-        assert visibility_of(with_visibility(Account(KEYS[0], 1), visibility)) is visibility
+    @pytest.mark.parametrize("before", Visibility)
+    def test_an_account_with_it_has_it(self, visibility: Visibility, before: Visibility) -> None:
+        account = with_visibility(Account(KEYS[0], 1), before)
+        assert visibility_of(with_visibility(account, visibility)) is visibility
+
+    def test_whoever_is_shown_stays_what_he_was(self) -> None:
+        account = Account(KEYS[0], 1, upstream_active=False, upstream_status=AccountStatus.DEACTIVATED)
+        assert with_visibility(account, SHOWN) == account
 
     def test_only_takedowns_and_deletions_hide(self) -> None:
         for status in AccountStatus:
@@ -85,6 +91,14 @@ class TestNote:
         stand.say(30, 2, Visibility.DELETED, kind="#identity")
         assert stand.table.changes(0) == [(10, KEYS[1], HERE)]
         assert stand.sql.rows_written == rows
+
+    def test_what_is_older_than_what_is_known_changes_nothing(self, stand: Stand) -> None:
+        stand.say(20, 1, SHOWN)
+        stand.say(30, 2, HERE)
+        stand.table.put([VisibilityChange(10, KEYS[2], SHOWN), VisibilityChange(40, KEYS[2], SHOWN)])
+        assert stand.table.changes(0) == [(40, KEYS[2], SHOWN)]
+        stand.table.put([VisibilityChange(30, KEYS[2], HERE)])
+        assert stand.table.changes(0) == [(40, KEYS[2], SHOWN)]
 
     def test_what_cannot_be_written_is_written_with_the_next_batch(self, stand: Stand) -> None:
         with stand.sql.crash_after(0):

@@ -168,8 +168,7 @@ class World:
             intercept=lambda _: self.verifier,
         )
         self.node = Node(self.settings, self.sql, ports)
-        if self.node.is_blank:
-            finished(self.node.recover(no_pause))
+        finished(self.node.recover(no_pause))
         self.node.turn(TimePassed())
 
     def deliver(self, event: Any) -> None:
@@ -177,10 +176,24 @@ class World:
 
     def lose(self) -> None:
         """The storage is gone, and a node starts without it."""
+        self.put_back(b"")
+
+    def copy(self) -> bytes:
+        """The storage as it is, between two nodes."""
+        assert self.sqlite is not None
+        self.sqlite.close()
+        copied = self.file.read_bytes()
+        self.open()
+        return copied
+
+    def put_back(self, copied: bytes) -> None:
+        """A node starts with a copy of the storage, or with none."""
         assert self.sqlite is not None
         self.sqlite.close()
         for path in self.file.parent.glob(f"{self.file.name}*"):
             path.unlink()
+        if copied:
+            self.file.write_bytes(copied)
         self.open()
 
     def archive(self) -> None:
@@ -884,6 +897,38 @@ class TestRecovery:
         assert world.upstream.cursor == world.host.newest
         assert world.pauses == []
 
+    def test_an_old_copy_that_the_archive_has_overtaken_is_rebuilt(self, world: World) -> None:
+        archived_commits(world, 2)
+        world.happen("commit", 1)
+        world.send()
+        world.wait(0.1)
+        old = world.copy()
+        world.live()
+        for account in (1, 2):
+            world.happen("commit", account)
+        world.send()
+        world.wait(61)
+        world.archive()
+        past = replayed(world)
+        world.put_back(old)
+        assert world.log.named("recovered") == [{"last_seq": past[-1][0], "is_holed": False, "accounts": 2}]
+        assert world.upstream.cursor == world.host.newest
+        world.live()
+        world.happen("commit", 1)
+        world.settle()
+        whole = replayed(world)
+        assert whole[:-1] == past
+        assert [frames.parts(frame)[1]["time"] for _, frame in whole] == times(world.host.events)
+
+    def test_a_storage_that_is_up_to_date_needs_no_answer_of_the_bucket(self, world: World) -> None:
+        archived_commits(world, 1)
+        world.open()
+        assert world.log.named("recovered") == []
+        world.objects.problem = "down"
+        world.open()
+        assert world.log.named("recovery_failed") == [{"problem": "down"}]
+        assert (world.pauses, world.upstream.cursor) == ([], world.host.newest)
+
     def test_accounts_are_recalled_so_that_repeats_are_found(self, world: World) -> None:
         archived_commits(world, 2)
         world.lose()
@@ -971,11 +1016,15 @@ def replayed(world: World) -> list[tuple[int, bytes]]:
         cursor = history.batch.head.last_seq + 1
 
 
-@given(st.lists(st.sampled_from(["happen", "happen", "send", "wait", "archive", "drop", "crash", "lose"]), max_size=40))
+LOSSES = ("happen", "happen", "send", "wait", "archive", "drop", "crash", "lose", "copy", "put_back")
+
+
+@given(st.lists(st.sampled_from(LOSSES), max_size=40))
 def test_whatever_is_lost_the_archive_and_the_host_together_have_everything_once(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder) / "state")
         kept: list[tuple[int, bytes]] = []
+        copied = b""
         for index, step in enumerate(steps):
             match step:
                 case "happen":
@@ -996,6 +1045,10 @@ def test_whatever_is_lost_the_archive_and_the_host_together_have_everything_once
                     world.open()
                 case "lose":
                     world.lose()
+                case "copy":
+                    copied = world.copy()
+                case "put_back":
+                    world.put_back(copied)
         world.settle()
         whole = replayed(world)
         assert whole[: len(kept)] == kept, "what was archived stays as it is"

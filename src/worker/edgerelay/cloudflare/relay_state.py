@@ -116,8 +116,7 @@ class RelayState(DurableObject):
         self._rearm()
         self._snapshots = SnapshotTaker(self._settings, self._node, self._sql, isolate_name(), self._clock())
         self._deliver(TimePassed())
-        if self._node.is_blank:
-            tasks.spawn(self._recover())
+        tasks.spawn(self._recover())
 
     async def _recover(self) -> None:
         """Look into the bucket until it answers; before that nothing is sequenced or told to shards."""
@@ -136,6 +135,8 @@ class RelayState(DurableObject):
         if flushes - self._flushes_seen >= FLUSH_SAMPLE_EVERY:
             self._flushes_seen = flushes
             self._time_flush()
+        if self._node.is_doubtful:
+            return  # what is stored may be an old copy, and must not get into the bucket
         if self._node.archivist.is_due:
             self._tasks.spawn(self._archive())
         self._look_after_accounts()

@@ -103,7 +103,7 @@ class Relay:
         self._now_us = now_us
         self._clock_alerted = False
         self._directory_is_down = False
-        if restored.is_blank:
+        if restored.is_doubtful:
             self.host.upstream.pause(PauseReason.RECOVERY, now_us)
         if restored.storage_problem:
             self.host.upstream.pause(PauseReason.STORAGE, now_us, for_us=STORAGE_RETRY_US)

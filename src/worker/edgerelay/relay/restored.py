@@ -22,8 +22,8 @@ class Restored(NamedTuple):
     connection: int = 0
     """Number of the last connection in this object's life; later ones get higher numbers."""
 
-    is_blank: bool = False
-    """Nothing is stored, and whether the archive holds something is not known."""
+    is_doubtful: bool = False
+    """Whether the archive holds more than what is stored is not known."""
 
     storage_problem: str = ""
     """Why the relay before this one could not write; empty if it could, or there was none."""

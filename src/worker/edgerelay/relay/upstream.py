@@ -58,7 +58,7 @@ class PauseReason(StrEnum):
     """Too many events wait for their accounts' identities, or the directory of identities is down."""
 
     RECOVERY = "recovery"
-    """Nothing is stored, and the archive was not looked into yet."""
+    """Whether the archive holds more than what is stored was not asked yet."""
 
     SKEW = "skew"
     """Our clock and the upstream's differ too much to give out numbers."""

@@ -20,7 +20,7 @@ from edgerelay.runtime.container_objects import read_block, read_index
 from edgerelay.runtime.objects import ObjectStore
 from edgerelay.runtime.ports import LogSink
 
-__all__ = ["END_HOURS", "newest_blocks", "newest_names"]
+__all__ = ["END_HOURS", "is_overtaken", "newest_blocks", "newest_names"]
 
 END_HOURS: Final = 2
 """Hours with names that count as the end, in each folder: the newest may have begun just now."""
@@ -48,6 +48,24 @@ async def newest_names(objects: ObjectStore) -> list[ObjectName]:
             names += await _names_of(objects, hour_prefix(folder, hour * HOUR_US))
             before = hour
     return sorted(names, key=lambda name: (name.last_seq, name.generation), reverse=True)
+
+
+async def is_overtaken(objects: ObjectStore, archived_seq: int, last_seq: int) -> bool:
+    """Whether the archive goes on behind the newest event that is stored, as it does if that is an old copy.
+
+    Args:
+        archived_seq: everything up to this number is known to be in the archive.
+
+    Raises:
+        ObjectStoreError: the bucket does not answer.
+    """
+    for folder in _FOLDERS:
+        after = f"{hour_prefix(folder, archived_seq)}{archived_seq:016}"
+        while listed := await objects.names(f"{folder}/", after):
+            if any(name.last_seq > last_seq for name in own_names(listed)):
+                return True
+            after = listed[-1]
+    return False
 
 
 async def newest_blocks(

@@ -32,6 +32,8 @@ FORGOTTEN_ROWS: Final = 1_000
 """Rows that are forgotten at once."""
 
 _ACCOUNT: Final = "#account"
+_TOLD: Final = {Visibility.TAKEN_DOWN: AccountStatus.TAKENDOWN, Visibility.DELETED: AccountStatus.DELETED}
+"""What the host says of an account that is hidden for it."""
 
 
 def visibility_of(account: Account | None) -> Visibility:
@@ -48,16 +50,15 @@ def visibility_of(account: Account | None) -> Visibility:
 
 
 def with_visibility(account: Account, visibility: Visibility) -> Account:
-    """The account with the status that its visibility tells, which is less than was known."""
-    match visibility:
-        case Visibility.TAKEN_DOWN_HERE:
-            return account._replace(local_status=AccountStatus.TAKENDOWN)
-        case Visibility.TAKEN_DOWN:
-            return account._replace(upstream_active=False, upstream_status=AccountStatus.TAKENDOWN)
-        case Visibility.DELETED:
-            return account._replace(upstream_active=False, upstream_status=AccountStatus.DELETED)
-        case Visibility.SHOWN:
-            return account
+    """The account with a status that has this visibility; otherwise as it was."""
+    if visibility is Visibility.TAKEN_DOWN_HERE:
+        return account._replace(local_status=AccountStatus.TAKENDOWN)
+    account = account._replace(local_status=AccountStatus.ACTIVE)
+    if visibility in _TOLD:
+        return account._replace(upstream_active=False, upstream_status=_TOLD[visibility])
+    if account.upstream_status in _TOLD.values():
+        return account._replace(upstream_active=True, upstream_status=AccountStatus.UNKNOWN)
+    return account
 
 
 class HiddenTable:
@@ -84,7 +85,7 @@ class HiddenTable:
         self._unwritten.clear()
 
     def put(self, changes: Iterable[VisibilityChange]) -> None:
-        """Write changes; those that are there already change nothing."""
+        """Write changes; those that are there already, or later ones of the same accounts, stay."""
         for change in changes:
             self._set(change)
 
@@ -111,8 +112,8 @@ class HiddenTable:
 
     def _set(self, change: VisibilityChange) -> None:
         version, key, visibility = change
-        rows = self._sql.execute("SELECT visibility FROM hidden WHERE key = ?", key)
-        before = rows[0][0] if rows else Visibility.SHOWN
-        if before != visibility:
+        rows = self._sql.execute("SELECT version, visibility FROM hidden WHERE key = ?", key)
+        known_version, before = rows[0] if rows else (0, Visibility.SHOWN)
+        if before != visibility and version >= known_version:
             self._sql.execute("INSERT OR REPLACE INTO hidden VALUES (?, ?, ?)", version, key, int(visibility))
             self.version = max(self.version, version)

@@ -6,19 +6,19 @@ produced, until nothing is left. It does not wait for anything.
 When the storage refuses a write, what was not yet durable is dropped with the whole of `Relay`, and a new one starts
 from what is stored, with its upstream paused: the same way back as after a restart, and nothing was shown to anyone.
 
-Where nothing is stored at all, the node is *blank*: its upstream is paused until `recover` has looked into the archive.
+Its upstream is paused at the start until `recover` has looked into the archive. A node that has nothing stored is
+*blank* until then.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from edgerelay.archive.batch import Batch, BatchHead
-from edgerelay.archive.hiding import VisibilityChange
 from edgerelay.config import Settings
 from edgerelay.errors import EdgeRelayError
-from edgerelay.relay.accounts import RECORD_BYTES, Account, AccountStatus, hash_did
+from edgerelay.relay.accounts import RECORD_BYTES, Account, hash_did
 from edgerelay.relay.events import DirectoryChanged, Event, EventsVerified, LogFilled, TimePassed
 from edgerelay.relay.position import PositionRow
 from edgerelay.relay.relay import Relay
@@ -26,18 +26,20 @@ from edgerelay.relay.restored import Restored
 from edgerelay.relay.upstream import PauseReason
 from edgerelay.relay.vetting import IdentitiesResolved, LookupsDue, SignaturesChecked, Vetting, VettingEvent
 from edgerelay.runtime.account_runs import AccountRuns
+from edgerelay.runtime.archive_end import is_overtaken
 from edgerelay.runtime.archivist import Archivist
 from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hidden_export import HiddenExport
-from edgerelay.runtime.hidden_table import HiddenTable, visibility_of, with_visibility
+from edgerelay.runtime.hidden_table import HiddenTable
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.identity_runs import IdentityRuns
 from edgerelay.runtime.interpreter import Interpreter, Ports
 from edgerelay.runtime.purger import Purger
 from edgerelay.runtime.purges import Purges
-from edgerelay.runtime.recovery import Recovered, recover
-from edgerelay.runtime.registry import ArchiveMark, Registry
+from edgerelay.runtime.rebuilding import Rebuilding
+from edgerelay.runtime.recovery import recover
+from edgerelay.runtime.registry import Registry
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sql, SqlError
 from edgerelay.runtime.sweep import GRACE_US
@@ -66,7 +68,9 @@ class Node:
         self._events: deque[Event | VettingEvent] = deque()
         self._in_turn = False
         self.storage_failures = 0
-        self._has_looked = False
+        self.is_doubtful = True
+        """Whether the archive holds more than what is stored is not known."""
+
         self._start(connection=0, problem="")
         self.archivist = Archivist(
             ports.objects,
@@ -95,7 +99,7 @@ class Node:
         policy = LogPolicy(settings.log_stop_bytes, settings.log_min_minutes * _MINUTE_US)
         archived_seq = registry.archive_mark().archived_seq
         self.log = HotLog(sql, policy, archived_seq, lost_seq=archived_seq)
-        self.is_blank = not (self.log.last_seq or self._has_looked)
+        self.is_blank = self.is_doubtful and not self.log.last_seq
         """Nothing is stored, and the archive was not looked into yet: nothing can be said about the stream."""
 
         self.accounts = AccountRuns(sql)
@@ -104,7 +108,7 @@ class Node:
         self.audit = Audit(sql)
         host_id = registry.host_id(settings.upstream) if settings.upstream and not self.is_blank else 0
         restored = self._restore(registry, host_id)._replace(
-            connection=connection, is_blank=self.is_blank, storage_problem=problem
+            connection=connection, is_doubtful=self.is_doubtful, storage_problem=problem
         )
         self.since_us = now_us = ports.clock()
         """When the present relay began, and its counts with it."""
@@ -159,63 +163,48 @@ class Node:
             self._ports.log.write("error", "checkpoint_failed", {"problem": str(error)})
 
     async def recover(self, pause: Callable[[], Awaitable[None]]) -> bool:
-        """Look into the archive before anything is sequenced; tells whether that succeeded.
+        """Look into the archive before anything is sequenced; tells whether it answered.
+
+        A node that is blank, or whose archive has overtaken what is stored, is rebuilt from it. Any other goes on
+        without an answer.
 
         Args:
             pause: awaited between two blocks.
         """
         ports, upstream = self._ports, self.relay.host.upstream
         try:
-            found = await recover(ports.objects, {ports.codec.id: ports.codec}, ports.log, pause)
-            async for changes in Exports(ports.objects).hidden():
-                self._hide(changes)
-                await pause()
-            self._keep(found)
+            if self.is_blank or await is_overtaken(ports.objects, self.log.archived_seq, self.log.last_seq):
+                await self._rebuild(pause)
         except EdgeRelayError as error:
             upstream.last_problem = str(error)
             ports.log.write("error", "recovery_failed", {"problem": str(error)})
-            return False
-        self._has_looked = True
-        self._start(connection=upstream.connection, problem="")
+            if self.is_blank:
+                return False
+        self.is_doubtful = False
+        upstream.resume(PauseReason.RECOVERY, ports.clock())
         self.turn(TimePassed())
         return True
 
-    def _hide(self, changes: Sequence[VisibilityChange]) -> None:
-        """Take over who was hidden; accounts become known by it."""
-        self.hidden.put(changes)
-        for change in changes:
-            self._recall(with_visibility(Account(change.key, 0), change.visibility), at_seq=0)
-
-    def _keep(self, found: Recovered) -> None:
-        """Store what was found, so that the next start finds it here. The number that is not blank comes last."""
-        settings, ports, registry = self._settings, self._ports, Registry(self._sql)
-        goes_on = any(found.hosts.get(host_id) == settings.upstream for host_id in found.positions)
-        # Where the host's position is not known, what is missing is told to readers: the log begins behind a hole.
-        is_holed = bool(found.last_seq and settings.upstream) and not goes_on
-        last_seq = max(found.last_seq, ports.clock()) if is_holed else found.last_seq
-        for account in found.accounts:
-            self._recall(account, last_seq)
-        self.hidden.put(
-            VisibilityChange(seq, key, visibility_of(self.accounts.get(key))) for key, seq in found.told.items()
-        )
-        self.accounts.checkpoint(last_seq)
-        registry.replace_hosts(found.hosts)
-        registry.save_positions(found.positions.values())
-        if last_seq:
-            registry.save_archive_mark(ArchiveMark(last_seq))
-            fields = {"last_seq": last_seq, "is_holed": is_holed, "accounts": len(found.accounts)}
+    async def _rebuild(self, pause: Callable[[], Awaitable[None]]) -> None:
+        ports, rebuilding = self._ports, Rebuilding(self._sql, self.accounts, self.hidden)
+        found = await recover(ports.objects, {ports.codec.id: ports.codec}, ports.log, pause)
+        async for changes in Exports(ports.objects).hidden():
+            rebuilding.hide(changes)
+            await pause()
+        fields = rebuilding.keep(found, self._settings.upstream, ports.clock())
+        if found.last_seq:
             ports.log.write("warning", "recovered", fields)
+        self.is_doubtful = False
+        self._start_anew(problem="")
 
-    def _recall(self, account: Account, at_seq: int) -> None:
-        """Take over an account. If this relay took it down, that is known already, and what was said was this."""
-        known = self.accounts.get(account.did_hash)
-        if known is not None and known.local_status is AccountStatus.TAKENDOWN:
-            account = account._replace(local_status=AccountStatus.TAKENDOWN)
-            if account.upstream_status is AccountStatus.TAKENDOWN:
-                account = account._replace(upstream_active=True, upstream_status=AccountStatus.UNKNOWN)
-        self.accounts.put(account)
-        if self.accounts.checkpoint_due:
-            self.accounts.checkpoint(at_seq)
+    def _start_anew(self, *, problem: str) -> None:
+        """Drop what is in memory and begin with what is stored."""
+        upstream = self.relay.host.upstream
+        self._events.clear()
+        self._ports.upstream.close(upstream.connection)
+        for link in self.relay.feed.links:
+            self._ports.shards.close(link.name)
+        self._start(connection=upstream.connection, problem=problem)
 
     def turn(self, event: Event | VettingEvent) -> None:
         """Handle an event and everything that follows from it at once."""
@@ -268,13 +257,8 @@ class Node:
 
     def _storage_failed(self, error: SqlError) -> None:
         self.storage_failures += 1
-        self._events.clear()
-        upstream = self.relay.host.upstream
         self._ports.log.write("error", "storage_failed", {"problem": str(error)})
-        self._ports.upstream.close(upstream.connection)
-        for link in self.relay.feed.links:
-            self._ports.shards.close(link.name)
-        self._start(connection=upstream.connection, problem=str(error))
+        self._start_anew(problem=str(error))
         # The new relay sets its timer, or nobody would come back when the pause is over.
         self._events.append(TimePassed())
 
