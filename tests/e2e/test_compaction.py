@@ -6,6 +6,7 @@ Hours pass by a shift of the relay's clock.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from edgerelay.archive.block import SealedBlock, unseal
+from edgerelay.archive.block import MAX_RAW_BYTES, SealedBlock, unseal
 from edgerelay.archive.jetstream import render
-from edgerelay.archive.object_names import Folder
+from edgerelay.archive.object_names import Folder, ObjectName
+from edgerelay.archive.quarantine import quarantine_key
 from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay_dev.brotli_codec import BrotliCodec
 from edgerelay_dev.cli import main
@@ -43,11 +45,6 @@ LIMIT_S = 120.0
 
 # Seconds by which the clock is shifted: an hour and more behind the events, and when what was joined may go.
 CLOSED_S, SPARED_S = 4_000, 5_000
-
-
-def at(seconds: int) -> dict[str, str]:
-    """No host is read any more: its clock would be another."""
-    return {"REHEARSAL_CLOCK_S": str(seconds), "UPSTREAM": ""}
 
 
 def asked(relay: Relay, action: str, argument: str = "") -> Any:
@@ -98,50 +95,88 @@ def lines_in(state_dir: Path) -> list[bytes]:
     return lines.splitlines()
 
 
-@pytest.mark.timeout(600)
-def test_hours_pass_and_a_full_replay_is_what_was_read_live(tmp_path: Path) -> None:
+def damage(state_dir: Path, key: str) -> None:
+    """Change a bit of the first block of an object, in the folder where the simulator keeps its bytes."""
+    with SimulatorObjects(state_dir) as objects:
+        data = finished(objects.read(key, 0, MAX_RAW_BYTES))
+    (path,) = [path for path in state_dir.glob("v3/r2/*/blobs/*") if path.read_bytes() == data]
+    path.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+
+
+class Rig:
+    """A relay that has archived what a host sent, and what a reader saw of it live."""
+
+    def __init__(self, stack: ExitStack, state_dir: Path) -> None:
+        network = stack.enter_context(NetworkThread(SimulatedNetwork(seed="hours", accounts=20)))
+        self.relay = stack.enter_context(Relay(state_dir, {**upstream_settings(network), **SETTINGS}))
+        self.relay.wait_live()
+        with Subscriber(self.relay.ws_url, 10**15) as live:
+            network.call(lambda network: network.start_traffic(RATE))
+            wait_until(lambda: len(network.network.hosts[0].frames) >= EVENTS, LIMIT_S, "events")
+            network.wait_for(network.network.stop_traffic())
+            live.wait_for(len(network.network.hosts[0].frames), LIMIT_S)
+            self.seen = [(event.seq, event.raw) for event in live.events]
+        wait_until(lambda: self.relay.state()["archive"]["waiting_bytes"] == 0, LIMIT_S, "everything is archived")
+        self.groups = keys(self.relay, "groups")
+        wait_until(lambda: len(keys(self.relay, "jetstream")) == len(self.groups), LIMIT_S, "lines of every group")
+
+    def shift(self, seconds: int) -> None:
+        """Start the relay again with another clock. No host is read any more: its clock would be another."""
+        self.relay.stop()
+        self.relay.vars |= {"REHEARSAL_CLOCK_S": str(seconds), "UPSTREAM": ""}
+        self.relay.start()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
     with ExitStack() as stack:
-        background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="hours", accounts=20)))
-        relay = stack.enter_context(Relay(tmp_path, {**upstream_settings(background), **SETTINGS}))
-        relay.wait_live()
-        with Subscriber(relay.ws_url, 10**15) as live:
-            background.call(lambda network: network.start_traffic(RATE))
-            wait_until(lambda: len(background.network.hosts[0].frames) >= EVENTS, LIMIT_S, "events")
-            background.wait_for(background.network.stop_traffic())
-            count = len(background.network.hosts[0].frames)
-            live.wait_for(count, LIMIT_S)
-            seen = [(event.seq, event.raw) for event in live.events]
-        wait_until(lambda: relay.state()["archive"]["waiting_bytes"] == 0, LIMIT_S, "everything is archived")
-        groups = keys(relay, "groups")
-        assert len(groups) > 2
-        wait_until(lambda: len(keys(relay, "jetstream")) == len(groups), LIMIT_S, "lines of every group")
-        asked(relay, "send", '{"version":7}')
-        wait_until(lambda: bool(keys(relay, "dead")), LIMIT_S, "what nobody understands is kept")
+        yield Rig(stack, tmp_path)
 
-        relay.stop()
-        relay.vars |= at(CLOSED_S)
-        relay.start()
+
+@pytest.mark.timeout(600)
+def test_hours_pass_and_a_full_replay_is_what_was_read_live(rig: Rig, tmp_path: Path) -> None:
+    relay, seen = rig.relay, rig.seen
+    assert len(rig.groups) > 2
+    asked(relay, "send", '{"version":7}')
+    wait_until(lambda: bool(keys(relay, "dead")), LIMIT_S, "what nobody understands is kept")
+
+    rig.shift(CLOSED_S)
+    keep_and_kill(relay, KILLS)
+    assert len(keys(relay, "firehose")) < len(rig.groups)
+    assert keys(relay, "groups") == rig.groups
+    segments = relay.state()["archive"]["segments"]
+    assert segments["newest_seq"] == seen[-1][0]
+    assert read_all(relay, len(seen)) == seen
+    check_operators_view(tmp_path, seen)
+
+    rig.shift(SPARED_S)
+    with Subscriber(relay.ws_url, seen[0][0]) as slow:
+        slow.wait_for(1, LIMIT_S)
         keep_and_kill(relay, KILLS)
-        assert len(keys(relay, "firehose")) < len(groups)
-        assert keys(relay, "groups") == groups
-        segments = relay.state()["archive"]["segments"]
-        assert segments["newest_seq"] == seen[-1][0]
-        assert read_all(relay, count) == seen
-        check_operators_view(tmp_path, seen)
-
-        relay.stop()
-        relay.vars |= at(SPARED_S)
-        relay.start()
-        with Subscriber(relay.ws_url, seen[0][0]) as slow:
-            slow.wait_for(1, LIMIT_S)
-            keep_and_kill(relay, KILLS)
-            slow.wait_for(count, LIMIT_S)
-        assert keys(relay, "groups") == []
-        assert read_all(relay, count) == seen
-        check_operators_view(tmp_path, seen)
-        kept = keys(relay, "firehose") + keys(relay, "jetstream")
-        assert sorted(asked(relay, "rows")) == sorted(kept)
-        assert asked(relay, "reindex", "0") == 0
-        assert sorted(asked(relay, "rows")) == sorted(kept)
-        assert relay.log_tail().count('"level": "error"') == 0
+        slow.wait_for(len(seen), LIMIT_S)
+    assert keys(relay, "groups") == []
+    assert read_all(relay, len(seen)) == seen
+    check_operators_view(tmp_path, seen)
+    kept = keys(relay, "firehose") + keys(relay, "jetstream")
+    assert sorted(asked(relay, "rows")) == sorted(kept)
+    assert asked(relay, "reindex", "0") == 0
+    assert sorted(asked(relay, "rows")) == sorted(kept)
+    assert relay.log_tail().count('"level": "error"') == 0
+    relay.stop()
     assert lines_in(tmp_path) == [line.json for _, frame in seen for line in render(frame).lines]
+
+
+@pytest.mark.timeout(400)
+def test_a_damaged_group_stays_where_it_is_and_the_others_are_joined(rig: Rig, tmp_path: Path) -> None:
+    relay, bad = rig.relay, rig.groups[len(rig.groups) // 2]
+    relay.stop()
+    damage(tmp_path, bad)
+    for seconds in (CLOSED_S, SPARED_S):
+        rig.shift(seconds)
+        relay.fire_cron()
+    assert keys(relay, "groups") == [bad]
+    assert len(keys(relay, "firehose")) >= 2
+    assert keys(relay, "quarantine") == [quarantine_key(ObjectName.parse(bad))]
+    assert relay.state()["archive"]["segments"]["quarantined"] == 1
+    relay.stop()
+    assert lines_in(tmp_path) == [line.json for _, frame in rig.seen for line in render(frame).lines]
