@@ -270,7 +270,9 @@ class SubscriberShard(DurableObject):
         self._pace()
 
     async def webSocketMessage(self, socket: Any, message: Any) -> None:
-        """A batch of the feed, or what a client says."""
+        """A batch of the feed, or what a client says, unless it is closed and does not know it yet."""
+        if socket.readyState != _OPEN:
+            return
         if _is_feed(self._raw, socket):
             self._fed(socket, message)
             return

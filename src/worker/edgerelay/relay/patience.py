@@ -9,10 +9,10 @@ from typing import Final
 
 __all__ = ["Patience"]
 
-BURST: Final = 2_000
+BURST: Final = 1_100
 """What may be spent at once: a message of 10 MB, which is the largest that is looked at, and some more."""
 
-PER_S: Final = 20
+PER_S: Final = 10
 """What comes back in a second."""
 
 BYTES_OF_ONE: Final = 10_000
