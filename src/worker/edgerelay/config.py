@@ -179,7 +179,7 @@ class Settings:
     """Endpoints under `/rehearsal` with which tests hold accounts back, look accounts up, lose the bucket and
     stop objects. Never in production."""
 
-    rehearsal_clock_s: int = _number(0, -86_400, 86_400)
+    rehearsal_clock_s: int = _number(0, -864_000, 864_000)
     """Seconds by which the clock is shifted, to rehearse wrong clocks. Never in production."""
 
     @classmethod

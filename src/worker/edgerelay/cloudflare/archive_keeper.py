@@ -27,7 +27,7 @@ from edgerelay.runtime.sweep import GRACE_US, sweep
 
 __all__ = ["REHEARSED", "ArchiveKeeper"]
 
-REHEARSED: Final = ("objects", "rows", "send", "reindex")
+REHEARSED: Final = ("objects", "rows", "send", "sweep", "reindex")
 """What may be rehearsed with an archive."""
 
 BLOCK_PAUSE_S: Final = 0.01
@@ -36,7 +36,11 @@ BLOCK_PAUSE_S: Final = 0.01
 DEAD: Final = "-dead"
 """In the name of the queue of what was given up."""
 
+SWEPT_MINUTES: Final = 10
+"""Of a rehearsed sweep: each folder has its turn."""
+
 _DAY_US: Final = 86_400_000_000
+_MINUTE_US: Final = 60_000_000
 
 
 class ArchiveKeeper:
@@ -87,6 +91,10 @@ class ArchiveKeeper:
                 return json.dumps((await self._rows.rows(argument)).rows)
             case "send":
                 await self._queue.send(argument)
+            case "sweep":
+                for minute in range(SWEPT_MINUTES):
+                    now_us = self._clock() + minute * _MINUTE_US
+                    await sweep(self._objects, self._rows, now_us, self._retention_us)
             case "reindex":
                 return json.dumps(await reindex(self._objects, self._index, int(argument)))
         return "null"

@@ -201,7 +201,7 @@ class RelayState(DurableObject):
             self._deliver(TimePassed())
             self._node.forget_hidden()
 
-    async def poke(self, figures: str) -> None:
+    async def poke(self, figures: str = "") -> None:
         """Be alive, and publish what the archive holds, if that is told."""
         if not self._refusal:
             if figures:

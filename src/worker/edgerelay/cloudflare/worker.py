@@ -57,12 +57,12 @@ class Default(WorkerEntrypoint):
 
     async def scheduled(self, *_: Any) -> None:
         """Every minute: wake RelayState, should its alarm be lost, and keep the archive."""
-        await self._poke("")
+        await self._poke()
         figures = await ArchiveKeeper(self.env, read_settings(self.env)).keep()
         if figures is not None:
             await self._poke(figures.encode())
 
-    async def _poke(self, figures: str) -> None:
+    async def _poke(self, figures: str = "") -> None:
         try:
             await self._relay().poke(figures)
         except (JsException, OSError) as error:
