@@ -82,6 +82,15 @@ class TestSteps:
         assert ranges(past, Folder.FIREHOSE)[-1] == (HOUR_US + 61, HOUR_US + 61)
         assert names(past, Folder.GROUPS) == []
 
+    def test_a_clock_that_jumped_ahead_and_back_holds_up_nothing(self, past: Past) -> None:
+        past.clock.now_us = NOON_US + 1_000 * HOUR_US
+        past.compact()
+        close_hour(past)
+        past.compact()
+        assert names(past, Folder.GROUPS) == []
+        past.write(1)
+        assert Reader(past.replay(), 1).read_all().seen == past.events
+
     def test_nothing_is_taken_away_that_no_readable_segment_holds(self, past: Past) -> None:
         close_hour(past)
         past.compact(segment_bytes=10**6)
