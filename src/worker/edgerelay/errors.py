@@ -33,7 +33,6 @@
         ├── HidingError               a page of accounts that replay leaves out
         ├── IdentityRecordError       a stored identity
         ├── ObjectNameError           a name in the archive that is not one of ours
-        ├── PurgeError                an object of the archive that cannot be rewritten
         ├── RecordRunError            a stored row of records
         ├── RecordStoreError          a store of records
         ├── RenderError               a kept frame that cannot be read
