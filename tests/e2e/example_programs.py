@@ -1,4 +1,4 @@
-"""The programs of examples/ as processes: prepared when first needed, started, and what they print."""
+"""The programs of examples/, and one beside them, as processes: prepared when first needed, and what they print."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from types import TracebackType
 from typing import Self
 
 from edgerelay_dev.offline.checkout import Checkout
+from edgerelay_dev.offline.modules import vendor
 from tests.e2e.subscriber import wait_until
 from tests.npm_install import install
 
-__all__ = ["EXAMPLES", "HAS_GO", "Program", "Programs", "examples", "go"]
+__all__ = ["ATPROTO_JETSTREAM", "HAS_GO", "ROOT", "Program", "Programs", "examples", "go"]
 
-EXAMPLES = Checkout.of_this_file().root / "examples"
+ROOT = Checkout.of_this_file().root
+EXAMPLES = ROOT / "examples"
+ATPROTO_JETSTREAM = "tests/peers/atproto_jetstream_reader.py"
+"""Reads like an example, with a package of PyPI that few can have: it is for Python 3.14."""
+ATPROTO_JETSTREAM_PIN = "atproto_jetstream==0.3.0"
+"""No extra of the project: the package atproto brings another one of this name."""
 HAS_GO = shutil.which("go") is not None
 BUILD_LIMIT_S = 300.0
 """Fetching and compiling take half a minute on two cores that have nothing else to do."""
@@ -30,7 +36,7 @@ TAIL_LINES = 15
 def examples(name: str) -> list[str]:
     """The examples whose names begin so: a file of Python or JavaScript, a folder of Go."""
     patterns = (f"python/{name}*.py", f"javascript/{name}*.mjs", f"go/{name}*/")
-    return sorted(str(path.relative_to(EXAMPLES)) for pattern in patterns for path in EXAMPLES.glob(pattern))
+    return sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in EXAMPLES.glob(pattern))
 
 
 class Programs:
@@ -50,9 +56,11 @@ class Programs:
         return Program([*self._command(example), *arguments], self.folder / f"{self._count}.log")
 
     def _command(self, example: str) -> list[str]:
-        path = EXAMPLES / example
+        path = ROOT / example
         match path.suffix:
             case ".py":
+                if example == ATPROTO_JETSTREAM:
+                    vendor([ATPROTO_JETSTREAM_PIN], path.with_name("python_modules"))
                 return [sys.executable, str(path)]
             case ".mjs":
                 return [self._node, str(path)]

@@ -6,6 +6,8 @@ crash of its process, and through a silence that some take for a dead connection
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,23 +18,27 @@ import pytest
 
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
-from tests.e2e.example_programs import EXAMPLES, HAS_GO, Program, Programs, examples, go
+from tests.e2e.example_programs import ATPROTO_JETSTREAM, HAS_GO, ROOT, Program, Programs, examples, go
 from tests.e2e.relays import FORGETFUL, Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, check_equal, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 """The first test of each stream installs and builds the examples, and runs them all."""
 
-FIREHOSE = examples("firehose")
-WATCHFUL = ("go/firehose", "javascript/firehose.mjs")
+FIREHOSE, JETSTREAM = examples("firehose"), [*examples("jetstream"), ATPROTO_JETSTREAM]
+WATCHFUL = [x for x in (*FIREHOSE, *JETSTREAM) if re.search(r"/go/|/javascript/\w+\.mjs", x)]
 """Those that take silence for a dead connection, because their libraries send no pings."""
+COMPRESSED = [x for x in JETSTREAM if re.search(r"/jetstream(\.\w+)?$", x)]
+"""Those that are told the dictionary."""
+DICTIONARY = str(ROOT / "src" / "worker" / "edgerelay" / "cloudflare" / "jetstream_v1.zdict")
 SILENCE_LIMIT_S = 40.0
 """Their patience is 15 s."""
 ARRIVE_LIMIT_S = 60.0
 """Clients pause before they connect again, some longer each time."""
 EVENTS = 300
 """Events around the crash, and after the silence."""
-RATE = 200
+RATE, SLOW_RATE = 100, 10
+"""Events a second, and while programs start, which takes some time."""
 ARCHIVE_LIMIT_S = 120.0
 
 
@@ -46,9 +52,9 @@ class Rig:
         self.relay = stack.enter_context(Relay(programs.folder / "state", settings))
         self.truth = stack.enter_context(Subscriber(self.relay.ws_url, 0))
 
-    def start(self) -> None:
+    def start(self, rate: int = RATE) -> None:
         """Let the host send events."""
-        self.background.call(lambda network: network.start_traffic(RATE))
+        self.background.call(lambda network: network.start_traffic(rate))
 
     def stop(self) -> None:
         """Send no more, and wait until the careful reader has everything."""
@@ -66,7 +72,7 @@ class Rig:
 
     def wait_until_printing(self, programs: Iterable[Program]) -> None:
         """Send events until each program has printed one."""
-        self.start()
+        self.start(SLOW_RATE)
         wait_until(lambda: all(program.lines for program in programs), ARRIVE_LIMIT_S, "every example prints")
         self.stop()
 
@@ -97,13 +103,16 @@ class Run(NamedTuple):
     Attributes:
         events: all that the relay sent.
         since_us: the time from which on those read that did not begin live.
-        live, late: the programs, by their names.
+        filters: what those were told that did not read everything.
+        live, late, choosy: the programs, by their names.
     """
 
     events: list[Seen]
     since_us: int
+    filters: list[str]
     live: dict[str, Program]
     late: dict[str, Program]
+    choosy: dict[str, Program]
 
     def printed_live(self, example: str, lines: Callable[[Seen], list[str]]) -> None:
         """Check that it printed everything from the event on with which it began."""
@@ -117,6 +126,10 @@ class Run(NamedTuple):
         """Check that it printed everything from a time on."""
         check_printed(self.late[example], self._lines(lines))
 
+    def printed_what_it_wanted(self, example: str, lines: Callable[[Seen], list[str]]) -> None:
+        """Check that it printed from a time on what passes its filters."""
+        check_printed(self.choosy[example], [line for line in self._lines(lines) if passes(line, self.filters)])
+
     def _lines(self, lines: Callable[[Seen], list[str]]) -> list[str]:
         return [line for event in self.events if event.seq >= self.since_us for line in lines(event)]
 
@@ -126,26 +139,38 @@ def check_printed(program: Program, lines: list[str]) -> None:
     check_equal(program.lines, lines)
 
 
-def run_all(stack: ExitStack, folder: Path, names: list[str]) -> Run:
+def run_all(stack: ExitStack, folder: Path, names: list[str], *, with_filters: bool) -> Run:
     """Run the examples through everything that happens."""
     rig = Rig(stack, Programs(folder))
     url = rig.relay.ws_url
     since_us = rig.write_history()
-    there = [name for name in names if HAS_GO or not is_go(name)]
-    live, late = (
-        {name: stack.enter_context(rig.programs.start(name, url, *since)) for name in there}
-        for since in ([], [time_text(since_us)])
-    )
-    rig.wait_until_printing([*live.values(), *late.values()])
+    filters = ["app.bsky.feed.post", "app.bsky.graph.*", rig.truth.events[-1].did] if with_filters else []
+    there = [name for name in names if not missing(name)]
+
+    def start(*arguments: str) -> dict[str, Program]:
+        dictionary = {name: [DICTIONARY] if name in COMPRESSED else [] for name in there}
+        return {
+            name: stack.enter_context(rig.programs.start(name, url, *dictionary[name], *arguments)) for name in there
+        }
+
+    live, late = start(), start(time_text(since_us))
+    choosy = start(time_text(since_us), *filters) if with_filters else {}
+    rig.wait_until_printing([*live.values(), *late.values(), *choosy.values()])
     rig.crash()
     rig.be_silent([programs[name] for programs in (live, late) for name in there if name in WATCHFUL])
-    return Run(rig.truth.events, since_us, live, late)
+    return Run(rig.truth.events, since_us, filters, live, late, choosy)
 
 
 @pytest.fixture(scope="module")
 def firehose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with ExitStack() as stack:
-        yield run_all(stack, tmp_path_factory.mktemp("firehose"), FIREHOSE)
+        yield run_all(stack, tmp_path_factory.mktemp("firehose"), FIREHOSE, with_filters=False)
+
+
+@pytest.fixture(scope="module")
+def jetstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with ExitStack() as stack:
+        yield run_all(stack, tmp_path_factory.mktemp("jetstream"), JETSTREAM, with_filters=True)
 
 
 def whole_ms(seq: int) -> int:
@@ -157,20 +182,55 @@ def time_text(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def is_go(example: str) -> bool:
-    return example.startswith("go/")
+def missing(example: str) -> str:
+    """What an example needs that is not here; empty if it can be run."""
+    if example.startswith("examples/go/") and not HAS_GO:
+        return "examples in Go need go"
+    if example == ATPROTO_JETSTREAM and sys.version_info < (3, 14):
+        return "atproto_jetstream needs Python 3.14"
+    return ""
 
 
 def parameters(names: list[str]) -> pytest.MarkDecorator:
-    """A test of each of the examples; those in Go are skipped where there is no Go."""
-    skip = pytest.mark.skipif(not HAS_GO, reason="the examples in Go need go")
-    return pytest.mark.parametrize("example", [pytest.param(x, marks=[skip] if is_go(x) else []) for x in names])
+    """A test of each of the examples; those that cannot be run here are skipped."""
+    marked = [pytest.param(name, marks=pytest.mark.skipif(bool(missing(name)), reason=missing(name))) for name in names]
+    return pytest.mark.parametrize("example", marked)
 
 
 def firehose_lines(event: Seen) -> list[str]:
     """What an example prints for an event."""
     operations = [f"{operation['action']} {operation['path']}" for operation in event.body.get("ops", ())]
     return [" ".join([str(event.seq), event.kind.removeprefix("#"), event.did, *operations])]
+
+
+def jetstream_lines(event: Seen) -> list[str]:
+    """The same for Jetstream: one line for each operation, and `#sync` in v2 only."""
+    operations = [f"{operation['action']} {operation['path']}" for operation in event.body.get("ops", ())]
+    if event.kind == "#commit":
+        return [f"{event.seq + index} commit {event.did} {text}" for index, text in enumerate(operations)]
+    return firehose_lines(event)
+
+
+def lines_of(example: str) -> Callable[[Seen], list[str]]:
+    """What an example of Jetstream is given, or lets through."""
+    if "jetstream_atproto" in example:
+        return jetstream_lines
+    if "atcute" in example:  # whose schema wants a handle, which hosts may leave out
+        return lambda event: [] if event.kind == "#identity" and "handle" not in event.body else v1_lines(event)
+    return v1_lines
+
+
+def v1_lines(event: Seen) -> list[str]:
+    return [] if event.kind == "#sync" else jetstream_lines(event)
+
+
+def passes(line: str, filters: list[str]) -> bool:
+    """Whether a line is wanted: collections are for commits, DIDs for everything."""
+    _, kind, did, *operation = line.split()
+    exact, prefix, wanted_did = filters
+    if did != wanted_did:
+        return False
+    return kind != "commit" or operation[1].startswith((f"{exact}/", prefix.removesuffix("*")))
 
 
 @parameters(FIREHOSE)
@@ -183,12 +243,28 @@ def test_a_firehose_example_prints_everything_from_a_time_on(firehose: Run, exam
     firehose.printed_late(example, firehose_lines)
 
 
-@pytest.mark.skipif(not HAS_GO, reason="the examples in Go need go")
+@parameters(JETSTREAM)
+def test_a_jetstream_example_prints_everything_from_when_it_came(jetstream: Run, example: str) -> None:
+    jetstream.printed_live(example, lines_of(example))
+
+
+@parameters(JETSTREAM)
+def test_a_jetstream_example_prints_everything_from_a_time_on(jetstream: Run, example: str) -> None:
+    jetstream.printed_late(example, lines_of(example))
+
+
+@parameters(JETSTREAM)
+def test_a_jetstream_example_prints_what_passes_its_filters(jetstream: Run, example: str) -> None:
+    jetstream.printed_what_it_wanted(example, lines_of(example))
+
+
+@pytest.mark.skipif(not HAS_GO, reason="examples in Go need go")
 def test_the_examples_in_go_are_formatted_and_sound() -> None:
     assert go("gofmt", "-l", ".") == ""
     go("go", "vet", "./...")
 
 
 def test_every_example_is_in_the_table() -> None:
-    table = (EXAMPLES / "README.md").read_text()
-    assert not [name for name in examples("") if f"[{name}]({name})" not in table]
+    table = (ROOT / "examples" / "README.md").read_text()
+    names = [name.removeprefix("examples/") for name in examples("")]
+    assert not [name for name in names if f"[{name}]({name})" not in table]
