@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -384,11 +385,12 @@ def payloads_of(events: list[Seen]) -> list[Json]:
     for event in events:
         lines = [json.loads(line) for line in jetstream.lines(event.raw) if line]
         if event.kind == "#sync":
-            lines = [{"kind": "sync", "time_us": event.seq, "did": event.did, "sync": {"rev": event.body["rev"]}}]
+            inside = {**event.body, "blocks": base64.b64encode(event.body["blocks"]).decode().rstrip("=")}
+            lines = [{"kind": "sync", "time_us": event.seq, "did": event.did, "sync": inside}]
         for line in lines:
             number, kind = line["time_us"], line["kind"]
             own = {"$type": f"{NSID}#{kind}", "did": line["did"], "seq": number, "time": datetime_text(number)}
-            payloads.append({**line[kind], **own})
+            payloads.append({**(line[kind] if kind == "commit" else {kind: line[kind]}), **own})
     return payloads
 
 

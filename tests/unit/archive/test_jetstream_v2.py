@@ -32,15 +32,16 @@ def enveloped(payload: str) -> str:
 
 
 def test_identity_account_and_sync() -> None:
+    end = f'"seq":{SEQ},"time":"{TIME}"'
     identity = frames.identity(SEQ, DID, handle="alice.test")
-    assert only(identity) == enveloped(f'identity","did":"{DID}","handle":"alice.test","seq":{SEQ},"time":"{TIME}"')
+    inside = f'{{"did":"{DID}","handle":"alice.test",{end}}}'
+    assert only(identity) == enveloped(f'identity","did":"{DID}","identity":{inside},{end}')
     account = frames.account(SEQ, DID, active=False, status="deleted")
-    assert only(account) == enveloped(
-        f'account","active":false,"did":"{DID}","seq":{SEQ},"status":"deleted","time":"{TIME}"'
-    )
-    assert only(frames.sync(SEQ, DID, REV)) == enveloped(
-        f'sync","did":"{DID}","rev":"{REV}","seq":{SEQ},"time":"{TIME}"'
-    )
+    inside = f'{{"active":false,"did":"{DID}","seq":{SEQ},"status":"deleted","time":"{TIME}"}}'
+    assert only(account) == enveloped(f'account","account":{inside},"did":"{DID}",{end}')
+    sync = frames.sync(SEQ, DID, REV, blocks=b"\xfb\xff\xfe\0")
+    inside = f'{{"blocks":"+//+AA","did":"{DID}","rev":"{REV}",{end}}}'
+    assert only(sync) == enveloped(f'sync","did":"{DID}","seq":{SEQ},"sync":{inside},"time":"{TIME}"')
 
 
 def test_the_keys_of_a_record_stand_in_order_too() -> None:
@@ -89,5 +90,5 @@ def test_the_whole_network_says_the_same_as_in_v1(shared_data: Path) -> None:
             payload: dict[str, Any] = json.loads(event.json)["payload"]
             assert payload.pop("$type") == f"{NSID}#{line.kind}"
             assert (payload.pop("seq"), payload.pop("time")) == (line.time_us, datetime_text(line.time_us))
-            said = {name: value for name, value in before[line.kind].items() if name not in ("seq", "time")}
-            assert payload == {**said, "did": line.did}
+            inside = before[line.kind] if line.kind == "commit" else {line.kind: before[line.kind]}
+            assert payload == {**inside, "did": line.did}
