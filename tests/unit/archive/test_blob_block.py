@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerelay.archive.blob_block import MAX_ROWS_BYTES, BlobBlockWriter, open_references
+from edgerelay.archive.blob_block import MAX_ROWS_BYTES, BlobBlockWriter, open_references, purge_references
 from edgerelay.archive.blobs import BlobReference, write_row
 from edgerelay.archive.block import MAX_RAW_BYTES, BlockError, Contents, SealedBlock, seal
 from edgerelay.archive.cid_filter import CidFilter
@@ -94,6 +94,19 @@ def test_only_those_that_are_wanted_are_read() -> None:
     [block] = blocks_of([(5, 10, 20, [reference(10), reference(12, "did:plc:b", b"b")])])
     assert [each.seq for each in open_references(block, CODECS, "did:plc:b")] == [12]
     assert open_references(block, CODECS, "did:plc:b", cid_to_text(cid_for_raw(b"a"))) == []
+
+
+def test_a_purge_leaves_the_references_of_others_and_all_numbers() -> None:
+    [block] = blocks_of([(5, 10, 20, [reference(10), reference(12, "did:plc:b", b"b"), reference(13)])])
+    purged = purge_references(block, "did:plc:a", CODECS)
+    assert purged is not None
+    assert (open_references(purged, CODECS), ranges([purged])) == ([reference(12, "did:plc:b", b"b")], ranges([block]))
+    contents = purged.facts.contents
+    assert (purged.facts.generation, contents.counts) == (1, (1,))
+    assert contents.did_filter == DidFilter.of(["did:plc:b"])
+    assert contents.cid_filter == CidFilter.of([cid_for_raw(b"b")])
+    assert purge_references(purged, "did:plc:a", CODECS) is None
+    assert purge_references(block, "did:plc:nobody", CODECS) is None
 
 
 def test_damage_has_a_name() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.batch import KINDS, Batch, BatchBuilder
+from edgerelay.archive.blob_block import open_references
 from edgerelay.archive.block import BlockError, Contents, SealedBlock, collections_of, seal, unseal
 from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.container import ContainerWriter
@@ -20,6 +21,7 @@ from edgerelay.archive.jetstream import render
 from edgerelay.archive.purge import purge_batch, purge_block, purged_container
 from tests.oracle import frames
 from tests.oracle.repo import Repo
+from tests.packing import blob_blocks
 
 CODEC = ZlibCodec()
 CODECS = {CODEC.id: CODEC}
@@ -171,3 +173,11 @@ def test_a_line_of_others_is_named() -> None:
     contents = Contents(0, 1, 1, (1,), None, None, ())
     with pytest.raises(BlockError, match="none of ours"):
         purge_block(seal(b'{"kind":"commit"}\n', contents, CODEC), Stream.JETSTREAM, DIDS[0], CODECS)
+
+
+def test_references_to_blobs_go_with_the_lines() -> None:
+    [block] = blob_blocks(CODEC)
+    purged = purge_block(block, Stream.BLOBS, "did:plc:a", CODECS)
+    assert purged is not None
+    assert [each.did for each in open_references(purged, CODECS)] == ["did:plc:b"]
+    assert purge_block(purged, Stream.BLOBS, "did:plc:a", CODECS) is None

@@ -19,7 +19,7 @@ DAY_US = 24 * HOUR_US
 RETENTION_US = 62 * DAY_US
 NOW_US = 500_000 * HOUR_US
 END = NOW_US - RETENTION_US - GRACE_US
-MINUTES = 6
+MINUTES = 7
 
 
 def bucket(*last_seqs: int) -> MemoryObjects:

@@ -156,13 +156,12 @@ class Catalogue:
         except (ContainerError, ObjectMissingError) as error:
             self.report(problem_of(key, error))
             return None
-        folder = Folder.FIREHOSE if index.stream is Stream.FIREHOSE else Folder.JETSTREAM
-        return ArchivedObject(key, ObjectName(folder, index.first_seq, index.last_seq, index.generation))
+        return ArchivedObject(key, ObjectName(Folder(index.stream), index.first_seq, index.last_seq, index.generation))
 
 
 def stream_of(name: ObjectName) -> Stream:
     """The stream that an object of this name holds a part of."""
-    return Stream.JETSTREAM if name.folder is Folder.JETSTREAM else Stream.FIREHOSE
+    return Stream.FIREHOSE if name.folder is Folder.GROUPS else Stream(name.folder)
 
 
 def newest(objects: Iterable[ArchivedObject]) -> list[ArchivedObject]:

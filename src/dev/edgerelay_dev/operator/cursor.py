@@ -27,6 +27,7 @@ __all__ = ["add_arguments", "described", "holder_line", "run"]
 
 _US_PER_HOUR: Final = 3_600_000_000
 _US_PER_DAY: Final = 24 * _US_PER_HOUR
+_OF_EVENTS: Final = tuple(folder for folder in Folder if folder is not Folder.BLOBS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +64,7 @@ def described(cursor: int, now_us: int) -> list[str]:
         lines += [
             f"time        {datetime_text(cursor)}, {age} {'ago' if cursor <= now_us else 'from now'}",
             f"hour        {datetime_text(cursor - cursor % _US_PER_HOUR)}",
-            *(f"named       {hour_prefix(folder, cursor)}" for folder in Folder),
+            *(f"named       {hour_prefix(folder, cursor)}" for folder in _OF_EVENTS),
         ]
     return [*lines, f"a reader    {_start(cursor, now_us)}"]
 
@@ -86,7 +87,7 @@ async def _holders(objects: ObjectReader, cursor: int, problems: list[Problem]) 
     catalogue = Catalogue(objects, problems.append)
     behind = [each for each in await catalogue.list() if each.name.last_seq >= cursor]
     lines = []
-    for folder in Folder:
+    for folder in _OF_EVENTS:
         parts = [each for each in behind if each.name.folder is folder]
         first_seq = max(cursor, min([each.name.first_seq for each in parts], default=cursor))
         for each in parts:

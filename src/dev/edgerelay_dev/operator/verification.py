@@ -1,7 +1,8 @@
 """Whether an archive is whole: what objects say of themselves, held against what is in them.
 
 Of each object: its index against its name and its header. Of each block: checksum, lengths and order; that each event
-is what the block's columns, filter of DIDs and collections say. Of each stream: that no block is missing between two.
+is what the block's columns, filters and collections say. Of each stream: that no block is missing between two; but
+references to blobs need not be kept all the time.
 Everything is looked at; nothing that is wrong keeps the rest from being looked at.
 """
 
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgerelay.archive.batch import KINDS
+from edgerelay.archive.blob_block import open_references
 from edgerelay.archive.block import BlockError, Codecs, Contents, SealedBlock, unseal
+from edgerelay.archive.cid_filter import hash_cid
 from edgerelay.archive.container import MAX_HEADER_BYTES, read_header
 from edgerelay.archive.container_errors import ContainerError
 from edgerelay.archive.container_index import ContainerIndex, Stream
@@ -22,6 +25,7 @@ from edgerelay.archive.cutting import hour_of
 from edgerelay.archive.did_filter import hash_did
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.object_names import ObjectName, ObjectNameError
+from edgerelay.atproto.cid import cid_from_text
 from edgerelay.atproto.messages import Commit
 from edgerelay.errors import WireError
 from edgerelay.runtime.objects import ObjectMissingError
@@ -69,7 +73,8 @@ class Verification:
                 if block.source.key not in seen:
                     seen.add(block.source.key)
                     await self._check_object(block.source)
-                chain.take(block.contents)
+                if stream is not Stream.BLOBS:
+                    chain.take(block.contents)
                 await self._check_block(block)
 
     async def _check_object(self, source: OpenedObject) -> None:
@@ -117,10 +122,9 @@ def index_problems(name: ObjectName, index: ContainerIndex, beginning: bytes) ->
 
 def block_problems(stream: Stream, block: SealedBlock, codecs: Codecs) -> list[str]:
     """What is wrong with a block; `PROBLEMS` at most."""
-    check = _firehose_problems if stream is Stream.FIREHOSE else _jetstream_problems
     try:
         problems = []
-        for problem in check(block, codecs):
+        for problem in _CHECKS[stream](block, codecs):
             problems.append(problem)
             if len(problems) == PROBLEMS:
                 break
@@ -174,6 +178,27 @@ def _jetstream_problems(block: SealedBlock, codecs: Codecs) -> Iterator[str]:
         yield from _denied(contents, f"line {time_us}", did, collections)
     if kinds != Counter(dict(zip(KINDS, contents.counts, strict=False))):
         yield "it holds other lines than its facts say"
+
+
+def _blob_problems(block: SealedBlock, codecs: Codecs) -> Iterator[str]:
+    contents = block.facts.contents
+    references = open_references(block, codecs)
+    for reference in references:
+        what = f"reference {reference.seq}"
+        yield from _denied(contents, what, reference.did, [reference.path.partition("/")[0]])
+        if contents.cid_filter is not None and not contents.cid_filter.may_contain(
+            hash_cid(cid_from_text(reference.cid))
+        ):
+            yield f"{what}: the CID filter denies {reference.cid}"
+    if contents.counts != (len(references),):
+        yield "it holds other references than its facts say"
+
+
+_CHECKS: Final = {
+    Stream.FIREHOSE: _firehose_problems,
+    Stream.JETSTREAM: _jetstream_problems,
+    Stream.BLOBS: _blob_problems,
+}
 
 
 def _denied(contents: Contents, what: str, did: str, collections: Sequence[str]) -> Iterator[str]:

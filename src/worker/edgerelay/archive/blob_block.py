@@ -16,7 +16,7 @@ from edgerelay.archive.codec import Codec
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.atproto.cid import cid_from_text
 
-__all__ = ["BLOCK_BYTES", "MAX_ROWS_BYTES", "BlobBlockWriter", "open_references"]
+__all__ = ["BLOCK_BYTES", "MAX_ROWS_BYTES", "BlobBlockWriter", "open_references", "purge_references"]
 
 BLOCK_BYTES: Final = 262_144
 """Bytes of rows at which a block is full: a thousand or so; it may end a block of lines beyond."""
@@ -58,22 +58,9 @@ class BlobBlockWriter:
     def finish(self) -> Iterator[SealedBlock]:
         """The block of what was taken and is in none yet, if anything was."""
         if self._numbers is not None:
-            yield self._seal(*self._numbers)
+            rows = b"".join(self._rows)
+            yield _seal(self._numbers, self._references, rows, self._codec)
         self._numbers, self._references, self._rows, self._rows_bytes = None, [], [], 0
-
-    def _seal(self, prev_seq: int, first_seq: int, last_seq: int) -> SealedBlock:
-        references = self._references
-        contents = Contents(
-            prev_seq,
-            first_seq,
-            last_seq,
-            (len(references),),
-            collections_of(reference.path for reference in references),
-            DidFilter.of(reference.did for reference in references),
-            (),
-            CidFilter.of(cid_from_text(reference.cid) for reference in references),
-        )
-        return seal(b"".join(self._rows), contents, self._codec)
 
 
 def open_references(block: SealedBlock, codecs: Codecs, did: str = "", cid: str = "") -> list[BlobReference]:
@@ -87,3 +74,32 @@ def open_references(block: SealedBlock, codecs: Codecs, did: str = "", cid: str 
     except BlobRowError as error:
         contents = block.facts.contents
         raise BlockError(f"block {contents.first_seq} to {contents.last_seq}: {error}") from error
+
+
+def purge_references(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock | None:
+    """The block without the references of an account, a generation newer; None if it has none.
+
+    Raises:
+        BlockError: the block is damaged.
+    """
+    references = open_references(block, codecs)
+    kept = [reference for reference in references if reference.did != did]
+    if len(kept) == len(references):
+        return None
+    facts = block.facts
+    numbers = (facts.contents.prev_seq, facts.contents.first_seq, facts.contents.last_seq)
+    return _seal(numbers, kept, b"".join(map(write_row, kept)), codecs[facts.codec], facts.generation + 1)
+
+
+def _seal(
+    numbers: tuple[int, int, int], references: Sequence[BlobReference], rows: bytes, codec: Codec, generation: int = 0
+) -> SealedBlock:
+    contents = Contents(
+        *numbers,
+        (len(references),),
+        collections_of(reference.path for reference in references),
+        DidFilter.of(reference.did for reference in references),
+        (),
+        CidFilter.of(cid_from_text(reference.cid) for reference in references),
+    )
+    return seal(rows, contents, codec, generation)

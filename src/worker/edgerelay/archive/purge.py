@@ -1,8 +1,8 @@
 """Purging: the bytes of an account's events go, and their numbers stay.
 
 A purged event of the firehose is a slot: its number and its kind, without an account, without paths, and with a frame
-of no bytes, which nobody is sent. So whoever reads on finds every range as it was. Of Jetstream the lines are gone.
-`#account` events stay: they say that the account is taken down.
+of no bytes, which nobody is sent. So whoever reads on finds every range as it was. Of Jetstream the lines are gone, and
+the references to blobs with them. `#account` events stay: they say that the account is taken down.
 
 What is rewritten is a generation newer. Which objects and blocks are to be looked at their DID filters say; who reads
 and stores them is `runtime.purger`.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from edgerelay.archive.batch import KINDS, Batch, BatchBuilder
+from edgerelay.archive.blob_block import purge_references
 from edgerelay.archive.block import BlockError, BlockFacts, Codecs, SealedBlock, collections_of, seal, unseal
 from edgerelay.archive.container import encode_end, encode_start
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock, Stream
@@ -102,6 +103,7 @@ def _purge_lines(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock | 
 _PURGES: Final[Mapping[Stream, Callable[[SealedBlock, str, Codecs], SealedBlock | None]]] = {
     Stream.FIREHOSE: _purge_frames,
     Stream.JETSTREAM: _purge_lines,
+    Stream.BLOBS: purge_references,
 }
 
 

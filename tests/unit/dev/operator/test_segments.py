@@ -24,7 +24,8 @@ from tests.packing import HOUR_US
 from tests.s3_server import s3_server
 
 EVENTS = history(60)
-WHOLE = "firehose: 4 objects, 12 blocks, 60 events\njetstream: 0 objects, 0 blocks, 0 events\n"
+NOTHING = "0 objects, 0 blocks, 0 events"
+WHOLE = f"firehose: 4 objects, 12 blocks, 60 events\njetstream: {NOTHING}\nblobs: {NOTHING}\n"
 Printed = pytest.CaptureFixture[str]
 
 

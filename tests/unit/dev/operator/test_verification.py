@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from edgerelay.archive.blob_block import open_references
 from edgerelay.archive.block import Contents, SealedBlock, seal, unseal
+from edgerelay.archive.cid_filter import CidFilter
 from edgerelay.archive.container_index import ContainerIndex, Stream
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.object_names import Folder, ObjectName
@@ -15,7 +17,7 @@ from edgerelay_dev.operator.verification import PROBLEMS, Seen, Verification, bl
 from tests.archives import COLLECTIONS, DIDS, Archive, an_event, block_of, history
 from tests.coroutines import finished
 from tests.oracle import frames
-from tests.packing import CODECS, HOUR_US, PLAIN, container_of, jetstream_blocks, open_container
+from tests.packing import CODECS, HOUR_US, PLAIN, blob_blocks, container_of, jetstream_blocks, open_container
 
 EVENTS = history(60)
 
@@ -38,13 +40,22 @@ class TestWhole:
         archive.put_history(EVENTS, block_events=5, object_blocks=3)
         archive.put(block_of(EVENTS[:30], HOUR_US), folder=Folder.FIREHOSE)
         archive.put(*jetstream_blocks(), folder=Folder.JETSTREAM)
+        archive.put(*blob_blocks(), folder=Folder.BLOBS)
         archive.objects.objects = {
             key: container_of(jetstream_blocks(), Stream.JETSTREAM) if key.startswith("jetstream") else data
             for key, data in archive.objects.objects.items()
         }
+        archive.objects.objects = {
+            key: container_of(blob_blocks(), Stream.BLOBS) if key.startswith("blobs") else data
+            for key, data in archive.objects.objects.items()
+        }
         found = finished(verify(archive))
         assert archive.problems == []
-        assert found.seen == {Stream.FIREHOSE: Seen(5, 13, 60 + 30), Stream.JETSTREAM: Seen(1, 2, 1)}
+        assert found.seen == {
+            Stream.FIREHOSE: Seen(5, 13, 60 + 30),
+            Stream.JETSTREAM: Seen(1, 2, 1),
+            Stream.BLOBS: Seen(1, 1, 2),
+        }
 
 
 class TestStreams:
@@ -210,3 +221,27 @@ class TestJetstream:
             f"line {HOUR_US + 10}: the collections are said to be without a.b.c"
         ]
         assert self.problems(line, counts=(1,), collections=("a.b.c",)) == []
+
+
+class TestBlobs:
+    BLOCK = blob_blocks()[0]
+
+    def problems(self, **changed: Any) -> list[str]:
+        return block_problems(Stream.BLOBS, reseal(self.BLOCK, **changed), CODECS)
+
+    def test_nothing_is_wrong(self) -> None:
+        assert self.problems() == self.problems(did_filter=None, cid_filter=None, collections=None) == []
+
+    def test_filters_and_counts(self) -> None:
+        references = open_references(self.BLOCK, CODECS)
+        assert self.problems(cid_filter=CidFilter(b"")) == [
+            f"reference {each.seq}: the CID filter denies {each.cid}" for each in references
+        ]
+        assert self.problems(did_filter=DidFilter(b"")) == [
+            f"reference {each.seq}: the DID filter denies {each.did}" for each in references
+        ]
+        assert self.problems(counts=(3,)) == ["it holds other references than its facts say"]
+
+    def test_rows(self) -> None:
+        [problem] = block_problems(Stream.BLOBS, reseal(self.BLOCK, b"text"), CODECS)
+        assert "a row that is none" in problem
