@@ -7,20 +7,25 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from edgerelay.archive.batch import Batch, BatchBuilder, PositionFields
+from edgerelay.archive.blob_block import open_references
+from edgerelay.archive.blobs import BlobReference
 from edgerelay.archive.block import unseal
 from edgerelay.archive.catalog import ArchiveFigures
-from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.codec import ZLIB, ZlibCodec
 from edgerelay.archive.cutting import HOUR_US, CutPolicy, hour_of
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.jetstream import Line, LineKind, RenderError, Rendering
 from edgerelay.archive.matching import MayMatch
-from edgerelay.archive.object_names import Folder
+from edgerelay.archive.object_names import Folder, own_names
+from edgerelay.atproto.cid import cid_for_raw, cid_to_text
 from edgerelay.relay.sealing import RETRY_CAP_US
 from edgerelay.relay.shard import History
 from edgerelay.runtime.archive_reader import READ_BYTES, ArchiveReader
 from edgerelay.runtime.archiver import Archiver, Message
 from edgerelay.runtime.archivist import Archivist
+from edgerelay.runtime.blob_writer import BlobWriter, HostsUnknownError
 from edgerelay.runtime.compaction import GRACE_US, SETTLE_US, Compaction
+from edgerelay.runtime.container_objects import read_blocks, read_index
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.hour_index import HourIndex
 from edgerelay.runtime.line_writer import LineWriter
@@ -33,11 +38,18 @@ from edgerelay.runtime.sql import Sqlite
 from tests.coroutines import finished, no_pause
 from tests.crashing import CrashError, CrashingSql
 
-__all__ = ["NOON_US", "SEAL_US", "Past", "Reader", "WaveringObjects", "batch_of", "line_of", "render_line"]
+__all__ = ["NOON_US", "SEAL_US", "Past", "Reader", "WaveringObjects", "batch_of"]
 
 NOON_US = 500_000 * HOUR_US
 SEAL_US = 60_000_000
 KEPT_US = 63 * 24 * HOUR_US
+
+
+_CID = cid_to_text(cid_for_raw(b"image")).encode()
+_LINE_WITH_BLOB = (
+    b'{"did":"did:plc:%%d","time_us":%%d,"kind":"commit","commit":{"rev":"","operation":"create",'
+    b'"collection":"app.test.kind%%d","rkey":"%%d","record":{"image":{"cid":"%b","mimeType":"image/png"}}}}' % _CID
+)
 
 
 def batch_of(prev_seq: int, seqs: Sequence[int], *positions: PositionFields, frame_bytes: int = 40) -> Batch:
@@ -55,11 +67,10 @@ def line_of(frame: bytes) -> bytes:
     return b"" if seq % 5 == 0 else b'{"time_us":%d}' % seq
 
 
-def render_line(frame: bytes) -> Rendering:
-    """What `render` does with real frames."""
-    seq, line = int.from_bytes(frame[:8], "big"), line_of(frame)
-    did, collection = f"did:plc:{seq % 7}", f"app.test.kind{seq % 3}"
-    return Rendering((Line(seq, LineKind.COMMIT, did, collection, line),) if line else ())
+def line_with_blob_of(frame: bytes) -> bytes:
+    """The same with a blob in it."""
+    seq = int.from_bytes(frame[:8], "big")
+    return b"" if seq % 5 == 0 else _LINE_WITH_BLOB % (seq % 7, seq, seq % 3, seq)
 
 
 class Reader:
@@ -158,8 +169,13 @@ class Upkeep(NamedTuple):
 class Past:
     """A log, its archivist, and a bucket."""
 
-    def __init__(self, *, stop_bytes: int = 1, block_bytes: int = 200, group_bytes: int = 600) -> None:
+    def __init__(
+        self, *, stop_bytes: int = 1, block_bytes: int = 200, group_bytes: int = 600, has_blobs: bool = False
+    ) -> None:
+        """`has_blobs` is whether records have some, and references to them are kept."""
         self._sqlite = Sqlite()
+        self._has_blobs = has_blobs
+        self._line_of = line_with_blob_of if has_blobs else line_of
         self.sql = CrashingSql(self._sqlite)
         migrate(self.sql)
         self.objects = WaveringObjects()
@@ -172,6 +188,9 @@ class Past:
 
         self.damaged_frames: set[bytes] = set()
         """Frames that cannot be rendered."""
+
+        self.hosts_problem = ""
+        """Why nobody says which hosts accounts have; empty if it is said."""
 
         self._log_policy = LogPolicy(stop_bytes, 0)
         self._cut_policy = CutPolicy(block_bytes, group_bytes)
@@ -246,6 +265,20 @@ class Past:
             cursor, lines = found[0] + 1, lines + found[1]
         return lines
 
+    def expected_lines(self) -> bytes:
+        """The lines of everything that ever was written."""
+        return b"".join([line + b"\n" for _, frame in self.events if (line := self._line_of(frame))])
+
+    def read_references(self) -> list[BlobReference]:
+        """The references to blobs in all objects that hold them, in order."""
+        found: list[BlobReference] = []
+        for name in own_names(sorted(self.objects.objects)):
+            if name.folder is Folder.BLOBS:
+                index = finished(read_index(self.objects, name.key))
+                for block in finished(read_blocks(self.objects, name.key, index)):
+                    found += open_references(block, {ZLIB: ZlibCodec()})
+        return found
+
     def upkeep(self, segment_bytes: int = 1_000, clock: Callable[[], int] | None = None) -> Upkeep:
         """What an invocation of the Worker does for the archive."""
         clock = clock or self.clock
@@ -253,14 +286,26 @@ class Past:
         hours = HourIndex(self.objects, self.index, self.lines, clock, KEPT_US)
         return Upkeep(
             Archiver(self.objects, lines, self.lines, clock),
-            Compaction(self.objects, hours, lines, self.lines, clock, segment_bytes),
+            Compaction(self.objects, hours, lines, self.lines, clock, segment_bytes, self._blob_writer()),
             hours,
         )
+
+    def _blob_writer(self) -> BlobWriter | None:
+        if not self._has_blobs:
+            return None
+        return BlobWriter(self.objects, ZlibCodec(), self._hosts_of, self.lines, no_pause)
+
+    async def _hosts_of(self, dids: Sequence[str]) -> list[str]:
+        if self.hosts_problem:
+            raise HostsUnknownError(self.hosts_problem)
+        return [f"https://{did.rpartition(':')[2]}.test" for did in dids]
 
     def _render(self, frame: bytes) -> Rendering:
         if frame in self.damaged_frames:
             raise RenderError("a damaged frame")
-        return render_line(frame)
+        seq, line = int.from_bytes(frame[:8], "big"), self._line_of(frame)
+        did, collection = f"did:plc:{seq % 7}", f"app.test.kind{seq % 3}"
+        return Rendering((Line(seq, LineKind.COMMIT, did, collection, line),) if line else ())
 
     def deliver(self, number: int, attempts: int = 1) -> bool:
         """Hand the archiver a message that was sent, for the first time or again; tells whether it is done with."""

@@ -1,16 +1,19 @@
-"""Blobs: where they are, and URLs that expire."""
+"""Blobs: where they are, URLs that expire, what passes through the relay, and which records hold them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection
+from pathlib import Path
 from time import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from edgerelay.api.blob_index import BLOB_INDEX_PATH
 from edgerelay.api.blobs import BLOB_PATHS, BlobName, sign_blob
 from edgerelay.atproto.cid import cid_for_raw, cid_to_text
 from edgerelay_dev.network import SimulatedNetwork
@@ -231,3 +234,49 @@ class TestCache:
             self.turn(background, **{fault: None})
             assert answer.error == (502, "HostUnavailable")
         assert ask(caching.url, GET_BLOB, **blob._asdict()).body == b"far away"
+
+
+def found(relay: Relay, **query: str) -> list[dict[str, Any]]:
+    """What the operator finds; all of it, as there is little."""
+    answer = ask(relay.url, BLOB_INDEX_PATH, headers=OPERATOR, **query)
+    assert answer.status == 200, answer.body
+    body = json.loads(answer.body)
+    assert (body["damaged"], "cursor" in body) == ([], False)
+    blobs: list[dict[str, Any]] = body["blobs"]
+    return blobs
+
+
+def test_when_an_hour_is_over_its_records_are_found_by_their_blobs(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="references", accounts=2)))
+        host = background.call(lambda network: network.hosts[0].url)
+        settings = {"BLOB_INDEX": "on", "ADMIN_TOKEN": TOKEN, "SEAL_S": "1", "CHECKPOINT_S": "5", "ALARM_S": "5"}
+        relay = stack.enter_context(Relay(tmp_path, {**upstream_settings(background), **settings}))
+        relay.wait_live()
+        first, second = (background.call(lambda network: post(network, IMAGE)) for _ in range(2))
+        other = background.call(lambda network: post(network, b"another image", "image/jpeg"))
+        wait_for(relay, background)
+        assert first == second
+        newest_seq = relay.state()["hot_log"]["last_seq"]
+        wait_until(lambda: relay.state()["archive"]["archived_seq"] >= newest_seq, ARRIVE_LIMIT_S, "archived")
+        wait_until(lambda: relay.state()["storage"]["checkpoint_seq"] >= newest_seq, ARRIVE_LIMIT_S, "checkpoint")
+        assert found(relay, did=first.did) == []
+
+        relay.stop()
+        # An hour and more later; no host is read any more, as its clock would be another.
+        relay.vars |= {"REHEARSAL_CLOCK_S": "4000", "UPSTREAM": ""}
+        relay.start()
+        assert ask(relay.url, "/cdn-cgi/handler/scheduled").status == 200
+        assert len(json.loads(relay.rehearse("objects", "blobs/"))) == 1
+        references = found(relay, did=first.did)
+        assert [(each["cid"], each["mimeType"], each["size"]) for each in references] == [
+            (other.cid, "image/jpeg", len(b"another image")),
+            (first.cid, "image/png", len(IMAGE)),
+            (first.cid, "image/png", len(IMAGE)),
+        ]
+        assert {each["host"] for each in references} == {host}
+        posts = background.call(lambda network: list(first_account(network).repository.records))
+        assert {each["uri"] for each in references} == {f"at://{first.did}/{path}" for path in posts}
+        assert found(relay, did=first.did, cid=other.cid) == found(relay, cid=other.cid) == references[:1]
+        assert found(relay, did="did:web:nobody.test") == []
+        assert ask(relay.url, BLOB_INDEX_PATH, did=first.did).error == (401, "AuthenticationRequired")

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, str | int] = {
     "PLC_RPS": 100,
     "IDENTITY_DEADLINE_S": 60,
     "ADMIN_TOKEN": "",
+    "BLOB_INDEX": "off",
     "BLOB_CACHE": "off",
     "BLOB_MAX_BYTES": 2_000_000,
     "BLOB_URL_SECRET": "",

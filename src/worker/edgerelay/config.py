@@ -68,6 +68,9 @@ class Settings:
     admin_token: str = _secret()
     """Bearer token of `/admin/*`. Empty: those endpoints answer 403."""
 
+    blob_index: str = _choice("off", "off", "on")
+    """`on`: which records hold which blobs is kept beside the history, one object an hour, and can be looked up."""
+
     blob_cache: str = _choice("off", "off", "on")
     """`on`: blobs are read from their hosts, checked, and kept in the platform's cache; `off`: whoever asks is sent to
     the host."""

@@ -1,6 +1,7 @@
 """The two families of errors: theirs and ours.
 
     EdgeRelayError
+    ├── HostsUnknownError             RelayState does not say which hosts accounts have: asked again later
     ├── ObjectIndexError              the index of the archive does not answer: a cache, which is made anew
     ├── ObjectStoreError              the bucket of the archive does not answer: tried again, and nothing is lost
     │   └── ObjectMissingError        it has no object of that name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from edgerelay.api.blob_index import BLOB_INDEX_PATH
 from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.info import answer_info, answer_state
 from edgerelay.api.order import ORDERS
@@ -24,7 +25,7 @@ class TestInfo:
 
     def test_it_names_every_endpoint_but_itself(self) -> None:
         endpoints = json.loads(answer_info(snapshot()).body)["endpoints"]
-        assert sorted(endpoints) == sorted({*STREAMS, *ROUTES, *QUERIES, *ORDERS, *BLOB_PATHS} - {"/"})
+        assert sorted(endpoints) == sorted({*STREAMS, *ROUTES, *QUERIES, *ORDERS, *BLOB_PATHS, BLOB_INDEX_PATH} - {"/"})
 
     def test_a_relay_without_events(self) -> None:
         body = json.loads(answer_info(snapshot(oldest_seq=0, last_seq=0)).body)

@@ -27,6 +27,7 @@ hours = st.builds(
     some(Folder.FIREHOSE),
     some(Folder.JETSTREAM),
     some(Folder.GROUPS),
+    some(Folder.BLOBS),
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from edgerelay.archive.object_names import Folder, own_names
 from edgerelay.runtime.archiver import RENDER_TRIES, Message
 from tests.coroutines import finished
-from tests.histories import Past, line_of
+from tests.histories import Past
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_lines_of_each_group_in_whatever_order_and_however_often(past: Past)
         assert past.deliver(number)
     groups = own_names(below(past, Folder.GROUPS))
     assert own_names(below(past, Folder.JETSTREAM)) == [group._replace(folder=Folder.JETSTREAM) for group in groups]
-    assert past.read_lines() == b"".join([line + b"\n" for _, frame in past.events if (line := line_of(frame))])
+    assert past.read_lines() == past.expected_lines()
 
 
 def test_a_bucket_that_is_down_brings_the_message_again(past: Past) -> None:

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.archive.blobs import find_blobs
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.manifest import manifest_key
 from edgerelay.archive.object_names import Folder, ObjectName, own_names
 from edgerelay.runtime.compaction import GRACE_US, MINUTE_US, SETTLE_US
 from edgerelay.runtime.objects import ObjectStoreError
 from tests.coroutines import finished
-from tests.histories import NOON_US, Past, Reader, line_of
+from tests.histories import NOON_US, Past, Reader
 
 
 @pytest.fixture
@@ -40,10 +41,6 @@ def ranges(past: Past, folder: Folder) -> list[tuple[int, int]]:
     return [(name.first_seq - NOON_US, name.last_seq - NOON_US) for name in names(past, folder)]
 
 
-def all_lines(past: Past) -> bytes:
-    return b"".join([line + b"\n" for _, frame in past.events if (line := line_of(frame))])
-
-
 def close_hour(past: Past) -> None:
     past.clock.now_us = NOON_US + 2 * HOUR_US + SETTLE_US
 
@@ -60,7 +57,7 @@ class TestSteps:
         assert ranges(past, Folder.FIREHOSE) == [(1, 30), (31, 60), (HOUR_US + 60, HOUR_US + 60)]
         assert all(len(past.objects.objects[name.key]) < 4_000 for name in names(past, Folder.FIREHOSE))
         assert (1, 60) in ranges(past, Folder.JETSTREAM)
-        assert past.read_lines() == all_lines(past)
+        assert past.read_lines() == past.expected_lines()
 
     def test_what_is_joined_stays_beside_the_segments_for_a_while(self, past: Past) -> None:
         close_hour(past)
@@ -118,7 +115,7 @@ class TestSteps:
 class TestIndex:
     def test_rows_manifest_and_figures_say_what_there_is(self, past: Past) -> None:
         figures = past.compact_all()
-        kept = names(past, Folder.FIREHOSE) + names(past, Folder.JETSTREAM)
+        kept = names(past, Folder.FIREHOSE) + names(past, Folder.JETSTREAM) + names(past, Folder.BLOBS)
         assert set(past.index.entries) == {name.key for name in kept}
         for name in kept:
             facts, expires_s = past.index.entries[name.key]
@@ -133,7 +130,7 @@ class TestIndex:
         ]
         assert sorted(listed) == sorted(name.key for name in kept)
         assert (figures.hours, figures.oldest_seq, figures.newest_seq) == (2, NOON_US + 1, NOON_US + HOUR_US + 60)
-        assert figures.firehose_objects + figures.jetstream_objects == len(kept)
+        assert figures.firehose_objects + figures.jetstream_objects == len(kept) - len(names(past, Folder.BLOBS))
         assert figures.firehose_bytes == sum(
             len(past.objects.objects[name.key]) for name in names(past, Folder.FIREHOSE)
         )
@@ -163,6 +160,55 @@ class TestIndex:
         assert segment.key not in past.index.entries
         manifest = json.loads(past.objects.objects[manifest_key(segment.hour)])
         assert rewritten.key in [each["key"] for each in manifest["objects"]]
+
+
+class TestReferences:
+    @pytest.fixture
+    def past(self) -> Iterator[Past]:
+        """Two hours, whose records have blobs."""
+        created = Past(has_blobs=True)
+        for _ in range(12):
+            created.write(*[1] * 5)
+        created.write(HOUR_US + 1)
+        created.archive_all()
+        yield created
+        created.close()
+
+    def test_they_lie_beside_the_lines_with_the_hosts_of_their_accounts(self, past: Past) -> None:
+        past.compact_all()
+        assert ranges(past, Folder.BLOBS) == ranges(past, Folder.JETSTREAM)
+        assert {name.key for name in names(past, Folder.BLOBS)} < set(past.index.entries)
+        found = past.read_references()
+        assert [each._replace(host="") for each in found] == find_blobs(past.expected_lines())
+        assert {each.host for each in found} == {f"https://{number}.test" for number in range(7)}
+
+    def test_while_nobody_says_which_hosts_accounts_have_nothing_is_taken_away(self, past: Past) -> None:
+        past.hosts_problem = "down"
+        past.compact_all()
+        assert (names(past, Folder.BLOBS), len(names(past, Folder.GROUPS))) == ([], 5)
+        past.hosts_problem = ""
+        past.compact_all()
+        assert names(past, Folder.GROUPS) == []
+        assert len(past.read_references()) == len(find_blobs(past.expected_lines()))
+
+    def test_lines_that_are_damaged_hold_up_nothing(self, past: Past) -> None:
+        past.hosts_problem = "down"
+        past.compact_all()
+        damaged = names(past, Folder.JETSTREAM)[-1]
+        past.objects.objects[damaged.key] = past.objects.objects[damaged.key][:-1]
+        past.hosts_problem = ""
+        past.compact_all()
+        assert past.lines.named("blobs_failed")[0]["object"] == damaged.key
+        assert ranges(past, Folder.BLOBS) == ranges(past, Folder.JETSTREAM)[:-1]
+        assert names(past, Folder.GROUPS) == []
+
+    def test_a_run_ends_in_time_and_the_next_goes_on(self, past: Past) -> None:
+        close_hour(past)
+        for _ in range(4):
+            seconds = count(past.clock.now_us, 4_000_000)
+            finished(past.upkeep(1, seconds.__next__).compaction.run())
+        past.compact_all()
+        assert len(past.read_references()) == len(find_blobs(past.expected_lines()))
 
 
 class TestDamage:
@@ -197,18 +243,18 @@ def chance() -> st.SearchStrategy[list[object]]:
     return st.lists(
         st.one_of(
             gaps,
-            st.sampled_from(["archive all", "compact", "hour", "grace", "refused", "lost", "down", "index"]),
+            st.sampled_from(["archive all", "compact", "hour", "grace", "refused", "lost", "down", "index", "hosts"]),
             st.tuples(st.sampled_from(["kill", "deliver", "reader", "step"]), st.integers(0, 200)),
         ),
         max_size=40,
     )
 
 
-@given(chance(), st.sampled_from([1, 1_000, 10**6]), st.sampled_from([1, 1_000]))
+@given(chance(), st.sampled_from([1, 1_000, 10**6]), st.sampled_from([1, 1_000]), st.booleans())
 def test_whatever_happens_readers_see_everything_and_in_the_end_all_is_joined(
-    steps: list[object], segment_bytes: int, stop_bytes: int
+    steps: list[object], segment_bytes: int, stop_bytes: int, has_blobs: bool
 ) -> None:
-    past = Past(stop_bytes=stop_bytes)
+    past = Past(stop_bytes=stop_bytes, has_blobs=has_blobs)
     replay = past.replay()
     readers = [Reader(replay, 1)]
     for step in steps:
@@ -224,6 +270,8 @@ def test_whatever_happens_readers_see_everything_and_in_the_end_all_is_joined(
                 past.clock.now_us += HOUR_US + SETTLE_US if step == "hour" else GRACE_US
             case "down":
                 past.objects.problem = "" if past.objects.problem else "down"
+            case "hosts":
+                past.hosts_problem = "" if past.hosts_problem else "down"
             case "index":
                 past.index.problem = "" if past.index.problem else "down"
             case "refused" | "lost":
@@ -241,16 +289,18 @@ def test_whatever_happens_readers_see_everything_and_in_the_end_all_is_joined(
                     readers[number % len(readers)].step()
                 except ObjectStoreError:
                     assert past.objects.problem
-    past.objects.problem = past.index.problem = ""
+    past.objects.problem = past.index.problem = past.hosts_problem = ""
     past.objects.faults.clear()
     figures = past.compact_all()
     for reader in readers:
         reader.read_all()
         assert not reader.holes
         assert reader.seen == [event for event in past.events if event[0] >= reader.first]
-    assert past.read_lines() == all_lines(past)
+    assert past.read_lines() == past.expected_lines()
     assert names(past, Folder.GROUPS) == []
+    references = [each._replace(host="") for each in past.read_references()]
+    assert references == find_blobs(past.expected_lines())
     kept = names(past, Folder.FIREHOSE) + names(past, Folder.JETSTREAM)
-    assert set(past.index.entries) == {name.key for name in kept}
+    assert set(past.index.entries) == {name.key for name in kept + names(past, Folder.BLOBS)}
     assert figures.firehose_objects + figures.jetstream_objects == len(kept)
     past.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgerelay.api.blob_index import BLOB_INDEX_PATH
 from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Response, json_response
 from edgerelay.api.order import ORDERS
@@ -20,7 +21,16 @@ def answer_info(snapshot: Snapshot) -> Response:
             "name": "EdgeRelay",
             "description": "an AT Protocol relay",
             "version": snapshot["version"],
-            "endpoints": [*STREAMS, "/health", "/xrpc/_health", "/state", *QUERIES, *ORDERS, *BLOB_PATHS],
+            "endpoints": [
+                *STREAMS,
+                "/health",
+                "/xrpc/_health",
+                "/state",
+                *QUERIES,
+                *ORDERS,
+                *BLOB_PATHS,
+                BLOB_INDEX_PATH,
+            ],
             "retention": {"oldest_seq": log["oldest_seq"], "seconds": _kept_s(snapshot)},
             "cursor": {"oldest": log["oldest_seq"], "newest": log["last_seq"], "unit": "unix microseconds"},
             "verify": snapshot["verify"],

@@ -4,13 +4,14 @@
     segments     groups, joined: they cover the groups that are in them
     lines        of one group each, or joined
     quarantined  groups that cannot be rendered or joined
+    blobs        references to blobs, of lines that are joined; there need not be any
 
 Whoever has done a part of the work and was killed finds out here what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from edgerelay.archive.catalog import checksum_of
@@ -26,6 +27,7 @@ class HourNames(NamedTuple):
     segments: list[ObjectName]
     lines: list[ObjectName]
     quarantined: list[ObjectName]
+    blobs: Sequence[ObjectName] = ()
 
     @property
     def uncopied(self) -> list[ObjectName]:
@@ -47,15 +49,22 @@ class HourNames(NamedTuple):
         return [name for name in split_covered(self.lines)[0] if name in of_groups]
 
     @property
+    def unreferenced(self) -> list[ObjectName]:
+        """Lines that stay, whose references to blobs are not there: they end with those of the last lines."""
+        ends = {(name.last_seq, name.generation) for name in self.blobs}
+        return [name for name in split_covered(self.lines)[0] if (name.last_seq, name.generation) not in ends]
+
+    @property
     def kept(self) -> list[ObjectName]:
-        """What stays when all is done: segments and lines that nothing newer or larger covers."""
-        return [*split_covered(self.segments)[0], *split_covered(self.lines)[0]]
+        """What stays when all is done: segments, lines and references that nothing newer or larger covers."""
+        return [name for some in (self.segments, self.lines, self.blobs) for name in split_covered(some)[0]]
 
     @property
     def superfluous(self) -> list[ObjectName]:
-        """What segments cover: the lines, then the groups, whose names tell that something is to be done."""
+        """What segments cover: at last the groups, whose names tell that something is to be done."""
         copied = set(split_covered([*self.segments, *self.groups])[1])
-        return [*split_covered(self.lines)[1], *[name for name in self.groups if name in copied]]
+        covered = [name for some in (self.blobs, self.lines) for name in split_covered(some)[1]]
+        return [*covered, *[name for name in self.groups if name in copied]]
 
     @property
     def checksum(self) -> int:

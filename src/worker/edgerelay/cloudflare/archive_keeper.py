@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, Final
+
+from pyodide.ffi import JsException
 
 from edgerelay.archive.catalog import ArchiveFigures
 from edgerelay.cloudflare.brotli import BrotliCodec
@@ -16,9 +19,11 @@ from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.group_queue import PlatformQueue
 from edgerelay.cloudflare.index import KvIndex
 from edgerelay.cloudflare.log import JsonLog
+from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.config import Settings
 from edgerelay.errors import EdgeRelayError
 from edgerelay.runtime.archiver import Archiver, Message
+from edgerelay.runtime.blob_writer import BlobWriter, HostsUnknownError
 from edgerelay.runtime.compaction import Compaction
 from edgerelay.runtime.hour_index import HourIndex, names_below
 from edgerelay.runtime.line_writer import LineWriter
@@ -41,6 +46,7 @@ SWEPT_MINUTES: Final = 10
 
 _DAY_US: Final = 86_400_000_000
 _MINUTE_US: Final = 60_000_000
+_PROBLEM_CHARS: Final = 200
 
 
 class ArchiveKeeper:
@@ -56,7 +62,11 @@ class ArchiveKeeper:
         lines = LineWriter(self._objects, BrotliCodec(), _let_others_run)
         self._index = HourIndex(self._objects, self._rows, log, clock, self._retention_us + GRACE_US)
         self._archiver = Archiver(self._objects, lines, log, clock)
-        self._compaction = Compaction(self._objects, self._index, lines, log, clock)
+        self._relay = env.RELAY_STATE._binding.getByName(RELAY_NAME)
+        blobs = BlobWriter(self._objects, BrotliCodec(), self._hosts_of, log, _let_others_run)
+        self._compaction = Compaction(
+            self._objects, self._index, lines, log, clock, blobs=blobs if settings.blob_index == "on" else None
+        )
 
     async def consume(self, batch: Any) -> None:
         """A delivery of either queue: each message is done with, or comes again, by itself."""
@@ -81,6 +91,13 @@ class ArchiveKeeper:
         except EdgeRelayError as error:
             self._log.write("error", "sweep_failed", {"problem": str(error)})
         return figures
+
+    async def _hosts_of(self, dids: Sequence[str]) -> list[str]:
+        try:
+            found: list[str] = json.loads(await self._relay.hosts(json.dumps(list(dids))))
+        except (JsException, OSError) as error:
+            raise HostsUnknownError(str(error)[:_PROBLEM_CHARS]) from error
+        return found
 
     async def rehearse(self, action: str, argument: str) -> str:
         """What tests may ask of the archive (`REHEARSAL`), as JSON."""

@@ -219,6 +219,11 @@ class RelayState(DurableObject):
         self._check()
         return json.dumps(report(self._node, Subject(subject), name))
 
+    async def hosts(self, dids: str) -> str:
+        """The hosts of some accounts as their identities name them, empty where none is known; lists as JSON."""
+        self._check()
+        return json.dumps([self._node.known_host(did) or "" for did in json.loads(dids)])
+
     async def order(self, action: str, did: str, reason: str) -> str:
         """Carry out an order of the operator. Returns what the account is now, as JSON."""
         self._check_stream()

@@ -11,6 +11,7 @@ from typing import Any
 from pyodide.ffi import JsException
 from workers import WorkerEntrypoint
 
+from edgerelay.api.blob_index import BLOB_INDEX_PATH
 from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
@@ -18,6 +19,7 @@ from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import STREAMS
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
+from edgerelay.cloudflare.blob_index import answer_blob_question
 from edgerelay.cloudflare.blobs import BlobEndpoints
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.rate_limit import refuse_hasty
@@ -51,6 +53,8 @@ class Default(WorkerEntrypoint):
         answer = preflight(asked) or await refuse_hasty(self.env.REQUEST_LIMIT, asked)
         if answer is None and asked.path in BLOB_PATHS:
             return await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
+        if answer is None and asked.path == BLOB_INDEX_PATH:
+            answer = await answer_blob_question(asked, self.env.ARCHIVE._binding, settings)
         answer = answer or await self._obey(asked, request.js_object, settings.admin_token)
         answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))

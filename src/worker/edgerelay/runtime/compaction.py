@@ -2,6 +2,7 @@
 
     groups ──▶ segments of frames        each step puts objects that are not there yet, then takes away what they cover:
        └─▶ lines ──▶ segments of lines   groups and lines of groups stay `GRACE_US` beside the segments that hold them
+                 └─▶ references to blobs (`BLOB_INDEX`)
 
 It keeps no state but the bucket's names and the catalog. A run is bounded and may be killed anywhere; the next one
 finds what is left. Groups that nobody announced are rendered here, groups that come late are joined by themselves. In
@@ -23,6 +24,7 @@ from edgerelay.archive.hour_names import HourNames
 from edgerelay.archive.joining import Joined, Joining
 from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix, own_names
 from edgerelay.errors import EdgeRelayError, InvariantError
+from edgerelay.runtime.blob_writer import BlobWriter
 from edgerelay.runtime.container_objects import open_named, read_blocks
 from edgerelay.runtime.hour_index import HourIndex
 from edgerelay.runtime.line_writer import LineWriter
@@ -75,13 +77,16 @@ class Compaction:
         sink: LogSink,
         clock: Callable[[], int],
         segment_bytes: int = SEGMENT_BYTES,
+        blobs: BlobWriter | None = None,
     ) -> None:
+        """`blobs` is who keeps the references to blobs, if they are kept."""
         self._objects = objects
         self._index = index
         self._lines = lines
         self._sink = sink
         self._clock = clock
         self._segment_bytes = segment_bytes
+        self._blobs = blobs
         self._end_us = 0
         self._unusable: set[ObjectName] = set()
 
@@ -139,9 +144,10 @@ class Compaction:
         lines = await self._render(names.unrendered)
         names = names._replace(segments=sorted([*names.segments, *segments]), lines=sorted([*names.lines, *lines]))
         joined = await self._join(names.unjoined_lines, Folder.JETSTREAM, 2)
+        references = await self._refer(hour)
         if self._is_over():
             return
-        if segments or lines or joined or not is_known:
+        if segments or lines or joined or references or not is_known:
             await self._index.publish(hour, await self._index.names_of(hour), catalog)
         else:
             await self._take_away(names)
@@ -173,6 +179,20 @@ class Compaction:
                 left.extendleft([source for source, _ in reversed(run)])
             else:
                 stored.append(name)
+        return stored
+
+    async def _refer(self, hour: int) -> list[ObjectName]:
+        """Make the references to blobs of the lines that stay, until it is time to stop."""
+        if self._blobs is None or self._is_over():
+            return []
+        stored: list[ObjectName] = []
+        for lines in (await self._index.names_of(hour)).unreferenced:
+            if self._is_over():
+                break
+            try:
+                stored += await self._blobs.write(lines)
+            except InvariantError as error:
+                self._sink.write("error", "blobs_failed", {"object": lines.key, "problem": str(error)})
         return stored
 
     async def _next_run(self, left: deque[ObjectName]) -> tuple[_Run, Joined | None]:

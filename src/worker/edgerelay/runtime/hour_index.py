@@ -29,7 +29,7 @@ MIN_EXPIRY_S: Final = 60
 """Rows that would be gone sooner are not written (limit of KV)."""
 
 _S_US: Final = 1_000_000
-_FOLDERS: Final = (Folder.GROUPS, Folder.FIREHOSE, Folder.JETSTREAM, QUARANTINE)
+_FOLDERS: Final = (Folder.GROUPS, Folder.FIREHOSE, Folder.JETSTREAM, Folder.BLOBS, QUARANTINE)
 
 
 async def names_below(objects: ObjectStore, prefix: str) -> list[str]:
@@ -65,8 +65,8 @@ class HourIndex:
     async def names_of(self, hour: int) -> HourNames:
         """What lies in the bucket of an hour."""
         keys = [await names_below(self._objects, f"{hour_folder(folder, hour)}/") for folder in _FOLDERS]
-        groups, segments, lines = map(own_names, keys[:-1])
-        return HourNames(groups, segments, lines, quarantined_groups(keys[-1]))
+        groups, segments, lines, blobs = map(own_names, keys[:-1])
+        return HourNames(groups, segments, lines, quarantined_groups(keys[-1]), blobs)
 
     async def publish(self, hour: int, names: HourNames, catalog: Catalog) -> None:
         """Write the rows, and no others, the manifest, and at last the catalog."""
