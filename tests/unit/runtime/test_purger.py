@@ -161,19 +161,39 @@ def test_a_purge_ends_when_it_is_restored_and_the_next_one_does_not_wait_for_ano
     assert [entry.did for entry in stand.audit.page()] == ["did:plc:1"]
 
 
-def test_what_cannot_be_rewritten_is_said_and_tried_again(stand: Stand) -> None:
-    stand.past.write(*[1] * 15)
+def test_what_is_damaged_is_said_and_the_others_are_purged(stand: Stand) -> None:
+    for _ in range(3):
+        stand.past.write(*[1] * 15)
     stand.past.archive()
-    ((key, data),) = stand.past.objects.objects.items()
-    damaged = bytearray(data)
+    keys = sorted(stand.past.objects.objects)
+    whole = stand.past.objects.objects[keys[1]]
+    damaged = bytearray(whole)
     damaged[70] ^= 1
-    stand.past.objects.objects[key] = bytes(damaged)
+    stand.past.objects.objects[keys[1]] = bytes(damaged)
     stand.purger.order(DID)
     for _ in range(5):
         stand.step()
-    assert len(stand.past.lines.named("purge_failed")) == 1, "not again before the pause is over"
-    stand.past.objects.objects[key] = data
-    assert stand.holders()
+    ((problem,),) = [line.values() for line in stand.past.lines.named("purge_failed")]
+    assert str(problem).startswith(keys[1])
+    assert [ObjectName.parse(key).generation for key in sorted(stand.past.objects.objects)] == [1, 0, 1]
+    stand.past.clock.now_us += SETTLE_US
+    for _ in range(5):
+        stand.step()
+    assert stand.audit.page() == [], "nobody knows what is in it"
+    stand.past.objects.objects[keys[1]] = whole
+    stand.run()
+    assert stand.holders() == []
+
+
+def test_a_bucket_that_is_down_is_asked_again_after_a_pause(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    stand.purger.order(DID)
+    stand.past.objects.problem = "down"
+    for _ in range(5):
+        stand.step()
+    assert stand.past.lines.named("purge_failed") == [{"problem": "down"}]
+    stand.past.objects.problem = ""
     stand.run()
     assert stand.holders() == []
 

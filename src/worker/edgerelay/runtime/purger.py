@@ -18,7 +18,7 @@ from edgerelay.archive.container_index import ContainerIndex
 from edgerelay.archive.did_filter import DidFilter, hash_did
 from edgerelay.archive.object_names import ObjectName, own_names
 from edgerelay.archive.purge import purge_batch, purge_block, purged_container
-from edgerelay.errors import EdgeRelayError
+from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.container_objects import read_block, read_index
 from edgerelay.runtime.hot_log import HotLog
@@ -119,7 +119,13 @@ class Purger:
             return
         names = await self._objects.names("", purge.after, STEP_OBJECTS)
         for name in own_names(names):
-            if await self._purge_object(name, purge.did, pause):
+            try:
+                found = await self._purge_object(name, purge.did, pause)
+            except InvariantError as error:  # damaged: the others can be purged, and no pass is the last
+                self._sink.write("error", "purge_failed", {"problem": f"{name.key}: {error}"})
+                self._save_unless_cancelled(purge := purge._replace(changed_us=self._clock()))
+                continue
+            if found:
                 purge = purge._replace(changed_us=self._clock(), objects=purge.objects + 1)
                 self._save_unless_cancelled(purge)
             await pause()

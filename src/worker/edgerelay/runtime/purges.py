@@ -32,7 +32,7 @@ class Purge(NamedTuple):
     """When the pass began."""
 
     changed_us: int
-    """When something of the account was found last, or the purge was ordered."""
+    """When something of the account was found last, or something could not be read, or the purge was ordered."""
 
     objects: int = 0
     """Objects that were rewritten."""
