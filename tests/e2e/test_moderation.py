@@ -22,6 +22,7 @@ from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.operator.simulator_objects import SimulatorObjects
 from tests.coroutines import finished
+from tests.e2e.jetstream_reader import check_lines, lines_of, query_of, read_lines
 from tests.e2e.relays import ANSWER_LIMIT_S, Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, wait_until
 from tests.e2e.test_recovery import lose_storage, wait_archived
@@ -59,16 +60,19 @@ def audit(relay: Relay) -> list[tuple[str, str, str]]:
     return [(each["action"], each["did"], each["reason"]) for each in found["entries"]]
 
 
-def without(events: list[Seen], did: str) -> list[bytes]:
+def without(events: list[Seen], did: str) -> list[Seen]:
     """Everything but what an account did; what is said of its status stays."""
-    return [each.raw for each in events if each.did != did or each.kind == "#account"]
+    return [each for each in events if each.did != did or each.kind == "#account"]
 
 
-def check_replay(relay: Relay, expected: list[bytes], cursor: int) -> None:
+def check_replay(relay: Relay, expected: list[Seen], cursor: int) -> None:
+    """Readers of both streams get these events and nothing else."""
     with Subscriber(relay.ws_url, cursor) as reader:
         reader.wait_for(len(expected), LIMIT_S)
-        assert [each.raw for each in reader.events] == expected
+        assert [each.raw for each in reader.events] == [each.raw for each in expected]
         assert not reader.infos
+    lines = lines_of(expected)
+    check_lines(read_lines(relay, len(lines), query_of(cursor=cursor)), lines)
 
 
 @pytest.mark.timeout(400)
@@ -106,7 +110,7 @@ def test_an_account_that_is_taken_down_is_gone_and_comes_back(
         assert (status, answer["active"]) == (200, True)
         wait_until(lambda: live.events[-1].did == did, LIMIT_S, "the account is said to be active")
         assert live.events[-1].body["active"]
-        check_replay(relay, [each.raw for each in live.events], first)
+        check_replay(relay, live.events, first)
         assert audit(relay) == [("restore", did, ""), ("takedown", did, "spam")]
 
 
