@@ -86,22 +86,34 @@ def test_what_fails_leaves_it_behind() -> None:
     assert state.hidden.version == 30
 
 
-def test_what_changes_meanwhile_is_asked_for_too() -> None:
+def test_nothing_may_be_read_back_while_it_asks() -> None:
+    state = State()
+    ask, seen = state.ask, []
+
+    async def look(after: int) -> bytes:
+        seen.append(state.reader.is_behind)
+        return await ask(after)
+
+    state.reader = HiddenReader(state.hidden, look, state.tell_stored)
+    finished(state.reader.refresh())
+    assert seen == [True] * 3
+    assert not state.reader.is_behind
+
+
+def test_what_changes_meanwhile_is_asked_for_too_and_holds_up_nobody() -> None:
     state = State()
     ask, state.versions = state.ask, [10]
 
     async def meanwhile(after: int) -> bytes:
         page = await ask(after)
-        if not state.versions[1:]:
-            assert state.reader.is_asking
-            state.versions.append(20)
-            state.reader.saw(head_of("#account"))
-        return page
+        state.versions.append(state.versions[-1] + 10)
+        state.reader.saw(head_of("#account"))
+        return page if not after else encode_changes([])
 
     state.reader = HiddenReader(state.hidden, meanwhile, state.tell_stored)
     finished(state.reader.refresh())
-    assert state.hidden.version == 20
-    assert not state.reader.is_behind
+    assert state.hidden.version == 10
+    assert (state.reader.is_behind, state.reader.is_asking) == (True, False)
 
 
 def test_while_relay_state_is_away_what_it_stored_counts_until_the_feed_is_back() -> None:

@@ -336,7 +336,10 @@ class SubscriberShard(DurableObject):
         if self._hidden_reader.is_behind:
             # Nothing is read back before it is known whose events are left out.
             self._follow_hidden()
-            return
+        else:
+            self._pump()
+
+    def _pump(self) -> None:
         self._carry_out(self._shard.pump(self._clock()))
         if self._shard.is_pumping:
             self._pace_timer = js.setTimeout(self._pace_proxy, 0 if self._shard.moved else PACE_MS)
@@ -351,7 +354,9 @@ class SubscriberShard(DurableObject):
         except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
-        self._pace()
+            self._pace()
+        else:
+            self._pump()
 
     async def _read(self, reader: str, cursor: int, wanted: Filter) -> None:
         try:

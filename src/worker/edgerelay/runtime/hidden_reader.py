@@ -33,39 +33,44 @@ class HiddenReader:
         self._hidden = hidden
         self._ask = ask
         self._stored = stored
-        self.is_behind = True
-        """Something may have changed: nothing may be read back before `refresh`."""
-
         self.is_asking = False
         """A refresh is under way."""
+
+        self._may_differ = True
+
+    @property
+    def is_behind(self) -> bool:
+        """Something may have changed that is not taken in yet: nothing may be read back before `refresh` is done."""
+        return self._may_differ or self.is_asking
 
     def saw(self, head: BatchHead) -> None:
         """A batch of the feed arrived."""
         if _ACCOUNT in head.kinds:
-            self.is_behind = True
+            self._may_differ = True
 
     def missed(self) -> None:
         """Batches may have been left out."""
-        self.is_behind = True
+        self._may_differ = True
 
     async def refresh(self) -> None:
-        """Take in what has changed. Raises whatever asking raises; what is behind stays behind."""
-        self.is_asking = True
+        """Take in what has changed. Raises whatever asking raises; what is behind stays behind.
+
+        It is behind again if a change was seen meanwhile. Whoever waited for this gets its turn first: where changes
+        come faster than answers, nobody would get anything.
+        """
+        self.is_asking, self._may_differ = True, False
         try:
-            while self.is_behind:
-                self.is_behind = False
-                await self._follow()
+            await self._follow()
+        except BaseException:
+            self._may_differ = True
+            raise
         finally:
             self.is_asking = False
 
     async def _follow(self) -> None:
         try:
-            try:
-                while changes := decode_changes(await self._ask(self._hidden.version)):
-                    self._hidden.take(changes)
-            except RelayAwayError:
-                async for changes in self._stored():
-                    self._hidden.take(changes)
-        except BaseException:
-            self.is_behind = True
-            raise
+            while changes := decode_changes(await self._ask(self._hidden.version)):
+                self._hidden.take(changes)
+        except RelayAwayError:
+            async for changes in self._stored():
+                self._hidden.take(changes)
