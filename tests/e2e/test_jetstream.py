@@ -486,6 +486,7 @@ def test_a_shard_that_slept_remembers_what_its_readers_want(tmp_path: Path) -> N
         of_many = stack.enter_context(open_stream(relay, [*now, *query_of(requireHello="true", compress="true")]))
         of_many.send(large)
         small = stack.enter_context(open_stream(relay, query_of(wantedCollections=LIKE)))
+        ahead = stack.enter_context(open_stream(relay, query_of(cursor=2**52)))
         silent = stack.enter_context(open_stream(relay, query_of(requireHello="true")))
         frames = stack.enter_context(Subscriber(relay.ws_url))
         background.call(lambda network: network.traffic.run(20))
@@ -501,6 +502,7 @@ def test_a_shard_that_slept_remembers_what_its_readers_want(tmp_path: Path) -> N
         for stream, wanted in (
             (of_many, that(everything, lambda line: line["did"] in dids[:2])),
             (small, that(everything, lambda line: collection_of(line) in ("", LIKE))),
+            (ahead, everything),
             (silent, third),
         ):
             check_lines([unpack(stream.recv(LIMIT_S)) for _ in wanted], wanted)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgerelay.api.subscription import Subscription
 from edgerelay.archive.batch import KINDS
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
-from edgerelay.relay.cursor import Start
+from edgerelay.relay.cursor import Start, Window
 from edgerelay.relay.filters import Filter
 from edgerelay.runtime.seats import (
     ATTACHED_BYTES,
@@ -127,3 +127,9 @@ def test_who_awaits_a_hello_begins_with_it() -> None:
     assert waiting.after_hello(start) == begun
     assert (begun.awaits_hello, begun.first_number) == (False, 7)
     assert begun.after_hello(Start(None)).first_number == 0
+
+
+def test_who_is_live_although_its_cursor_lies_in_the_future_waits_for_nothing_when_the_shard_has_slept() -> None:
+    asked, now_us = Subscription(2**52, Channel(Wire.LINES)), 1_795_000_000_000_000
+    start = asked.start(Window(0, 0), last_seq=now_us, now_us=now_us)
+    assert (start.future, Seat.of(READER, asked, start).first_number) == (True, 0)

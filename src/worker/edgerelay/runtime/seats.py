@@ -54,8 +54,9 @@ class Seat(NamedTuple):
         return waiting if asked.awaits_hello else waiting.after_hello(start)
 
     def after_hello(self, start: Start) -> Self:
-        """The same when it begins."""
-        return self._replace(first_number=start.cursor or 0, awaits_hello=False)
+        """The same when it begins. One that is live although its cursor lies in the future waits for nothing."""
+        first_number = 0 if start.live_if_future else start.cursor or 0
+        return self._replace(first_number=first_number, awaits_hello=False)
 
 
 class Seats:
