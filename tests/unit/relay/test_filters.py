@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from edgerelay.archive.batch import KINDS, BatchHead
 from edgerelay.archive.block import Contents, collections_of
 from edgerelay.archive.did_filter import DidFilter
-from edgerelay.relay.filters import EVERYTHING, BatchColumns, Filter, Pick
+from edgerelay.relay.filters import EVERYTHING, MAX_DIDS, BatchColumns, Filter, Pick
 
 DIDS = ("did:plc:a", "did:plc:b", "did:web:c_d")
 NAMES = ("app.a", "app.ab", "com.b")
@@ -123,3 +125,12 @@ def test_each_filter_is_asked_once() -> None:
     wanted = Filter(prefixes=("app.",))
     assert columns.picks(wanted) is columns.picks(Filter(prefixes=("app.",)))
     assert columns.picks(wanted) == (Pick(0), Pick(1))
+
+
+def test_large_filters_of_readers_that_left_hold_little() -> None:
+    tracemalloc.start()
+    for reader in range(16):
+        Filter(dids=frozenset([f"did:plc:{reader:04}{number:020}" for number in range(MAX_DIDS)])).may_match()
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 20_000_000
