@@ -920,6 +920,25 @@ class TestRecovery:
         assert whole[:-1] == past
         assert [frames.parts(frame)[1]["time"] for _, frame in whole] == times(world.host.events)
 
+    def test_a_copy_that_is_known_to_be_old_waits_until_it_can_be_rebuilt(self, world: World) -> None:
+        archived_commits(world, 1)
+        old = world.copy()
+        world.live()
+        world.happen("commit", 1)
+        world.send()
+        world.wait(61)
+        world.archive()
+        past = replayed(world)
+        world.objects.objects["state/hidden/0000000000000001"] = b"damaged"
+        world.put_back(old)
+        assert world.pauses == [PauseReason.RECOVERY]
+        assert world.upstream.connection is None
+        assert world.node.is_doubtful
+        del world.objects.objects["state/hidden/0000000000000001"]
+        assert finished(world.node.recover(no_pause))
+        world.settle()
+        assert replayed(world) == past, "nothing has a second number"
+
     def test_a_storage_that_is_up_to_date_needs_no_answer_of_the_bucket(self, world: World) -> None:
         archived_commits(world, 1)
         world.open()

@@ -60,7 +60,8 @@ async def is_overtaken(objects: ObjectStore, archived_seq: int, last_seq: int) -
         ObjectStoreError: the bucket does not answer.
     """
     for folder in _FOLDERS:
-        after = f"{hour_prefix(folder, archived_seq)}{archived_seq:016}"
+        # From the hour's first name on: a segment of its groups begins before, and they may be taken away.
+        after = hour_prefix(folder, archived_seq)
         while listed := await objects.names(f"{folder}/", after):
             if any(name.last_seq > last_seq for name in own_names(listed)):
                 return True

@@ -165,20 +165,21 @@ class Node:
     async def recover(self, pause: Callable[[], Awaitable[None]]) -> bool:
         """Look into the archive before anything is sequenced; tells whether it answered.
 
-        A node that is blank, or whose archive has overtaken what is stored, is rebuilt from it. Any other goes on
-        without an answer.
+        A node that is blank, or whose archive has overtaken what is stored, is rebuilt from it, and waits until it
+        can be. Any other goes on without an answer.
 
         Args:
             pause: awaited between two blocks.
         """
-        ports, upstream = self._ports, self.relay.host.upstream
+        ports, upstream, is_lost = self._ports, self.relay.host.upstream, self.is_blank
         try:
-            if self.is_blank or await is_overtaken(ports.objects, self.log.archived_seq, self.log.last_seq):
+            is_lost = is_lost or await is_overtaken(ports.objects, self.log.archived_seq, self.log.last_seq)
+            if is_lost:
                 await self._rebuild(pause)
         except EdgeRelayError as error:
             upstream.last_problem = str(error)
             ports.log.write("error", "recovery_failed", {"problem": str(error)})
-            if self.is_blank:
+            if is_lost:
                 return False
         self.is_doubtful = False
         upstream.resume(PauseReason.RECOVERY, ports.clock())
