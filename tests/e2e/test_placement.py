@@ -266,8 +266,41 @@ def test_a_reader_that_stands_still_is_ended_by_name_and_holds_up_nobody(
         [ended] = [
             line for line in own_lines(relay) if line["event"] == "reader_ended" and line["reason"] == "too_slow"
         ]
-        assert (ended["wire"], ended["cursor"], ended["network"]) == ("firehose", 0, "127.0.0.0/24")
+        assert (ended["cursor"], ended["network"]) == (0, "127.0.0.0/24")
         assert ended["events"] == len(frames)
+
+
+def test_when_memory_is_short_those_who_hold_most_of_it_go(tmp_path: Path, background: NetworkThread) -> None:
+    """Nobody is stuck for long enough to be ended for that."""
+    settings = {**upstream_settings(background), "STUCK_S": "3600", "UNSENT_BYTES": "1000000"}
+    settings |= {"BUDGET_BYTES": "4000000", "RING_BYTES": "1000000"}
+    with Relay(tmp_path, settings) as relay, ExitStack() as stack:
+        reading = stack.enter_context(Subscriber(relay.worker_url, 0))
+        still = [FrameReader(relay.worker_url, 0, timeout_s=LIMIT_S) for _ in range(6)]
+        for each in still:
+            stack.enter_context(each)
+        background.call(lambda network: write_long_posts(network, LONG_POSTS))
+        reading.wait_for(len(emitted(background)), LIMIT_S)
+        check_arrived(reading.events, emitted(background))
+        wait_until(lambda: relay.state()["endings"].get("full_buffer", 0) > 0, LIMIT_S, "the end of who held most")
+        assert relay.state()["endings"].keys() <= {"full_buffer", "gone"}
+
+
+def test_a_shard_whose_closed_sockets_hold_too_much_ends_and_its_readers_come_back(
+    tmp_path: Path, background: NetworkThread
+) -> None:
+    """The peers are still there and take nothing, so that closing their sockets frees nothing."""
+    settings = {**upstream_settings(background), "STUCK_S": "3600", "UNSENT_BYTES": "1000000"}
+    settings |= {"BUDGET_BYTES": "2000000", "RING_BYTES": "1000000", "ADDRESS_REPLAYS": "100"}
+    with Relay(tmp_path, settings) as relay, ExitStack() as stack:
+        reading = stack.enter_context(Subscriber(relay.worker_url, 0))
+        background.call(lambda network: write_long_posts(network, LONG_POSTS))
+        for _ in range(40):
+            stack.enter_context(FrameReader(relay.worker_url, 0, timeout_s=LIMIT_S))
+        wait_until(lambda: "buffers_full" in relay.log_path.read_text(), LIMIT_S, "the end of the shard")
+        reading.wait_for(len(emitted(background)), LIMIT_S)
+        check_arrived(reading.events, emitted(background))
+        assert relay.get("/health")[0] == 200, "the interpreter that it shared is as it was"
 
 
 def read_to_end(reader: FrameReader) -> tuple[list[bytes], StreamClosed]:

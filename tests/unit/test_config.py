@@ -58,6 +58,7 @@ DEFAULTS: dict[str, str | int] = {
     "UNSENT_BYTES": 512_000,
     "BLIND_BYTES_PER_S": 4_000_000,
     "STUCK_S": 60,
+    "BUDGET_BYTES": 48_000_000,
     "SHARD_CLIENTS": 4_000,
     "SHARD_DELIVERIES_PER_S": 45_000,
     "SHARDS_PER_REGION": 4,

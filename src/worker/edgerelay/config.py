@@ -148,6 +148,10 @@ class Settings:
     stuck_s: int = _number(60, 1, 3_600)
     """Seconds without any progress after which a client is closed with ConsumerTooSlow."""
 
+    budget_bytes: int = _number(48 * _MB, 2 * _MB, 96 * _MB)
+    """Bytes that the shards of one isolate may hold together: unsent, in rings and in blocks of history. Beyond it
+    nothing more is read from history, and after 5 s the client that holds most is closed."""
+
     shard_clients: int = _number(4_000, 1, 32_000)
     """Clients that one shard accepts; an object may hold 32,768 sockets."""
 

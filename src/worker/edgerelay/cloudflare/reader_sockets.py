@@ -6,6 +6,7 @@ What is known of a reader is attached to its socket, so that it outlives the sha
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -15,9 +16,12 @@ from pyodide.ffi import JsException, to_js
 
 from edgerelay.api.address import client_address, network_of
 from edgerelay.api.message import Request, Response, error_response
+from edgerelay.cloudflare.isolate import end_object, isolate_budget
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.config import Settings
+from edgerelay.relay.budget import Debts
 from edgerelay.relay.placement import ShardKind
+from edgerelay.relay.ring import Ring
 from edgerelay.relay.roster import Admission, Ending, Reader, Roster
 from edgerelay.runtime.audience import POLICY_VIOLATION
 from edgerelay.runtime.seats import Seat
@@ -29,6 +33,9 @@ AGENT_CHARS: Final = 80
 
 RETRY_AFTER_S: Final = "30"
 """How long whoever is refused should wait."""
+
+RELIEVE_US: Final = 250_000
+"""Microseconds between two looks at all sockets, which take 2 us each."""
 
 _TAG: Final = "reader"
 _ENDINGS: Final = {
@@ -52,11 +59,15 @@ class ReaderSockets:
     ) -> None:
         """`state` is the platform's; `left` is told when a reader is not there any more."""
         self._state = state
+        self._shard = str(state.id)
         self._settings = settings
         self._log = log
         self._clock = clock
         self._left = left
         self._sockets: dict[str, Any] = {}
+        self._closing: dict[str, Any] = {}
+        self._budget = isolate_budget(settings.budget_bytes)
+        self._relieved_us = 0
         self.roster = Roster(self._admission(ShardKind.LIVE))
 
     def __len__(self) -> int:
@@ -127,13 +138,48 @@ class ReaderSockets:
 
     def gone(self, socket: Any) -> None:
         """A socket closed or broke."""
-        self.forget(_attached(socket)[0], Ending.GONE)
+        reader = _attached(socket)[0]
+        self._closing.pop(reader, None)
+        self.forget(reader, Ending.GONE)
 
     def close(self, reader: str, reason: str, code: int = POLICY_VIOLATION) -> None:
         """Close a reader's socket for a reason that it is told."""
+        self._close(reader, _ENDINGS.get(reason, Ending.BAD_OPTIONS), reason, code)
+
+    def _close(self, reader: str, ending: Ending, reason: str, code: int) -> None:
         socket = self._sockets.get(reader)
-        self.forget(reader, _ENDINGS.get(reason, Ending.BAD_OPTIONS))
+        self.forget(reader, ending)
         close_socket(socket, code, reason)
+        if getattr(socket, "bufferedAmount", 0):
+            self._closing[reader] = socket
+
+    def relieve(self, ring: Ring[Any], history_bytes: int) -> None:
+        """See what all of this holds in memory, and give way if the isolate has too little left."""
+        now_us = self._clock()
+        if 0 <= now_us - self._relieved_us < RELIEVE_US:
+            return
+        self._relieved_us = now_us
+        self._report(ring.size_bytes + history_bytes)
+        if not self._budget.allows_replay:
+            ring.clear()
+            self._report(history_bytes)
+        while reader := self._budget.overdrawn(self._shard, now_us):
+            self._close(reader, Ending.FULL_BUFFER, "ConsumerTooSlow", POLICY_VIOLATION)
+            self._report(history_bytes)
+        if self._budget.must_end(self._shard, now_us):
+            self._log.write("error", "buffers_full", {"readers": len(self._sockets), "closing": len(self._closing)})
+            end_object(self._state, "closed sockets hold too much")
+
+    async def wait_for_memory(self) -> None:
+        """Wait until history may be read."""
+        while not self._budget.allows_replay:  # noqa: ASYNC110 - nothing tells when peers of any object take what waits
+            await asyncio.sleep(RELIEVE_US / 1_000_000)
+
+    def _report(self, history_bytes: int) -> None:
+        unsent = {reader: getattr(socket, "bufferedAmount", 0) for reader, socket in self._sockets.items()}
+        closing = sum(socket.bufferedAmount for socket in self._closing.values())
+        debts = Debts({reader: size for reader, size in unsent.items() if size}, closing, history_bytes)
+        self._budget.report(self._shard, debts, self._clock())
 
     def forget(self, reader: str, ending: Ending) -> None:
         """A reader is not there any more; what is known of it goes into the log."""

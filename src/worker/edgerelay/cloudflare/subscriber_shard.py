@@ -29,7 +29,7 @@ from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffered import Buffered, BufferedBlock, cut_batch, frame_of
 from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
-from edgerelay.cloudflare.isolate import isolate_name
+from edgerelay.cloudflare.isolate import end_object, isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.cloudflare.reader_sockets import ReaderSockets, close_socket
@@ -162,8 +162,7 @@ class SubscriberShard(DurableObject):
         return Response(None, status=101, web_socket=client)
 
     def _remember_head(self, feed: Any) -> None:
-        head = {"name": self._name, "seq": self._shard.head or 0}
-        feed.serializeAttachment(plain_object(head))
+        feed.serializeAttachment(plain_object({"name": self._name, "seq": self._shard.head or 0}))
 
     def _has_feed(self) -> bool:
         """Whether there is one that nobody has closed: one that closes is still among the sockets."""
@@ -331,6 +330,7 @@ class SubscriberShard(DurableObject):
         if self._pace_timer is not None:
             js.clearTimeout(self._pace_timer)
             self._pace_timer = None
+        self._readers.relieve(self._shard.ring, self._shard.history_bytes)
         if not self._shard.is_pumping:
             return
         if self._hidden_reader.is_behind:
@@ -359,6 +359,7 @@ class SubscriberShard(DurableObject):
             self._pump()
 
     async def _read(self, reader: str, cursor: int, wanted: Filter) -> None:
+        await self._readers.wait_for_memory()
         try:
             history = await self._replay.find(cursor, wanted.may_match())
         except (RelayAwayError, ObjectStoreError) as error:
@@ -373,7 +374,7 @@ class SubscriberShard(DurableObject):
     def _broken(self, error: BaseException) -> None:
         """A defect of ours, such as a reader that would wait for ever: readers come back with their cursors."""
         self._log.write("error", "task_failed", {"trace": "".join(traceback.format_exception(error))})
-        self.ctx.abort("a task failed")
+        end_object(self._raw, "a task failed")
 
     # --- effects --------------------------------------------------------------------------------------------------
 
@@ -394,11 +395,9 @@ class SubscriberShard(DurableObject):
 
     async def rehearse(self, action: str) -> str:
         """What tests may do to a shard that allows it (`REHEARSAL`)."""
-        if self._settings.rehearsal != "on":
-            return "refused"
-        if action == "end_shard":
-            self.ctx.abort("rehearsed")
-        self._is_mute = action == "mute_shard"
+        if self._settings.rehearsal == "on" and action == "end_shard":
+            end_object(self._raw, "rehearsed")
+        self._is_mute = self._settings.rehearsal == "on" and action == "mute_shard"
         return action
 
 

@@ -40,11 +40,7 @@ from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
 from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, outdated, refuse, refuse_future
 
-__all__ = [
-    "History",
-    "Shard",
-    "ShardPolicy",
-]
+__all__ = ["History", "Shard", "ShardPolicy"]
 
 _US: Final = 1_000_000
 
@@ -125,7 +121,6 @@ class Shard(Generic[B]):
         self.head: int | None = None
         self.moved = False
         """Somebody got on in the last `pump`: the next one need not wait."""
-        self.closed_too_slow = 0
         self.holes_told = 0
 
     def __len__(self) -> int:
@@ -135,6 +130,12 @@ class Shard(Generic[B]):
     def behind(self) -> int:
         """How many readers are not live."""
         return len(self._behind)
+
+    @property
+    def history_bytes(self) -> int:
+        """Size of the blocks that readers have in hand, each counted once."""
+        blocks = {id(reader.batch): reader.batch.size_bytes for reader in self._behind.values() if reader.batch}
+        return sum(blocks.values())
 
     @property
     def is_pumping(self) -> bool:
@@ -269,7 +270,6 @@ class Shard(Generic[B]):
                     self._behind[reader.id] = self._behind.pop(reader.id)  # the others come first next time
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
-                self.closed_too_slow += 1
                 commands.extend(refuse(reader.id, "ConsumerTooSlow", "no progress"))
         return commands
 
