@@ -27,8 +27,8 @@ MAX_DIDS: Final = 10_000
 """Accounts of one reader, as in Jetstream."""
 
 HASHED_FILTERS: Final = 8
-"""Sets of accounts whose hashes are remembered: one of 10,000 takes 10 ms to hash, and is wanted for every read. With its
-hashes it takes 2 MB, and stays when its readers have left."""
+"""Sets of accounts whose hashes are remembered: one of 10,000 takes 10 ms to hash, and is wanted for every read. With
+its hashes it takes 2 MB, and stays when its readers have left."""
 
 _COMMIT: Final = "#commit"
 
