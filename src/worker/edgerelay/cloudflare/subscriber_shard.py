@@ -14,7 +14,7 @@ import uuid
 from typing import Any, Final
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, to_js
 from workers import DurableObject, Response
 
 from edgerelay.api.jetstream import Close
@@ -38,6 +38,7 @@ from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.tasks import Tasks
+from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.zstd import LinePacker
 from edgerelay.relay.cursor import Start, Window
 from edgerelay.relay.filters import Filter
@@ -112,12 +113,9 @@ class SubscriberShard(DurableObject):
         self._replay: Replay[Buffered] = Replay(archive, self._relay.read, self._log)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
-        self._pace_proxy = create_proxy(self._pace)
-        self._pace_timer: object | None = None
-        self._ask_proxy = create_proxy(self._ask)
-        self._ask_timer: object | None = None
-        self._tell_proxy = create_proxy(self._tell)
-        self._tell_timer: object | None = None
+        self._pace_timer = PlatformTimer(self._pace, self._clock)
+        self._ask_timer = PlatformTimer(self._ask, self._clock)
+        self._tell_timer = PlatformTimer(self._tell, self._clock)
         self._prepared = 0
         self._is_mute = False
         self._name = ""
@@ -158,7 +156,7 @@ class SubscriberShard(DurableObject):
         client, server = js.WebSocketPair.new().object_values()
         self._raw.acceptWebSocket(server, to_js(["feed"]))
         self._remember_head(server)
-        self._stop_asking()
+        self._ask_timer.cancel()
         return Response(None, status=101, web_socket=client)
 
     def _remember_head(self, feed: Any) -> None:
@@ -176,15 +174,10 @@ class SubscriberShard(DurableObject):
 
     def _ask(self) -> None:
         """Ask for the feed, and again until it comes."""
-        self._stop_asking()
+        self._ask_timer.cancel()
         if len(self._readers) and not self._has_feed():
             self._tasks.spawn(self._ask_for_feed())
-            self._ask_timer = js.setTimeout(self._ask_proxy, ASK_MS)
-
-    def _stop_asking(self) -> None:
-        if self._ask_timer is not None:
-            js.clearTimeout(self._ask_timer)
-            self._ask_timer = None
+            self._ask_timer.start(ASK_MS)
 
     def _fed(self, feed: Any, message: Any) -> None:
         now_us = self._clock()
@@ -224,14 +217,12 @@ class SubscriberShard(DurableObject):
 
     def _tell_soon(self) -> None:
         """Something changed that RelayState publishes."""
-        if self._tell_timer is None:
-            self._tell_timer = js.setTimeout(self._tell_proxy, TELL_MS)
+        if not self._tell_timer.is_set:
+            self._tell_timer.start(TELL_MS)
 
     def _tell(self) -> None:
         """Say who reads; if it is nobody, RelayState may forget this shard."""
-        if self._tell_timer is not None:
-            js.clearTimeout(self._tell_timer)
-            self._tell_timer = None
+        self._tell_timer.cancel()
         for feed in self._raw.getWebSockets("feed"):
             self._acknowledge(feed)
 
@@ -327,9 +318,7 @@ class SubscriberShard(DurableObject):
 
     def _pace(self) -> None:
         """Give readers that are behind their turn, at once again as long as any of them gets something."""
-        if self._pace_timer is not None:
-            js.clearTimeout(self._pace_timer)
-            self._pace_timer = None
+        self._pace_timer.cancel()
         self._readers.relieve(self._shard.ring, self._shard.history_bytes)
         if not self._shard.is_pumping:
             return
@@ -342,7 +331,7 @@ class SubscriberShard(DurableObject):
     def _pump(self) -> None:
         self._carry_out(self._shard.pump(self._clock()))
         if self._shard.is_pumping:
-            self._pace_timer = js.setTimeout(self._pace_proxy, 0 if self._shard.moved else PACE_MS)
+            self._pace_timer.start(0 if self._shard.moved else PACE_MS)
 
     def _follow_hidden(self) -> None:
         if not self._hidden_reader.is_asking:

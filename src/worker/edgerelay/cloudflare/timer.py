@@ -21,10 +21,18 @@ class PlatformTimer:
         self._proxy = create_proxy(self._fired)
         self._handle: object | None = None
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it will fire."""
+        return self._handle is not None
+
     def set(self, at_us: int) -> None:
         """Fire at this time, or at once if it is past."""
+        self.start(max(0, -(-(at_us - self._clock()) // _MS_US)))
+
+    def start(self, delay_ms: int) -> None:
+        """Fire after so many milliseconds."""
         self.cancel()
-        delay_ms = max(0, -(-(at_us - self._clock()) // _MS_US))
         self._handle = js.setTimeout(self._proxy, delay_ms)
 
     def cancel(self) -> None:
