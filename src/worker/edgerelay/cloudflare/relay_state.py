@@ -26,7 +26,7 @@ from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.feed import FeedSockets
 from edgerelay.cloudflare.group_queue import PlatformQueue
-from edgerelay.cloudflare.isolate import isolate_name
+from edgerelay.cloudflare.isolate import end_object, isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.resolutions import ResolverClient
 from edgerelay.cloudflare.settings import read_settings
@@ -80,11 +80,12 @@ class RelayState(DurableObject):
         super().__init__(ctx, env)
         self._settings = read_settings(env)
         self._clock = make_clock(self._settings)
-        raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
+        raw = self._raw = ctx._ctx if hasattr(ctx, "_ctx") else ctx
         self._storage = raw.storage
         buffers = Buffers()
         self._sql = DurableSql(raw, buffers)
         self._log = JsonLog("relay", self._settings.log_level)
+        self._refusal = ""
         self._flush_ms: list[float] = []
         self._flushes_seen = 0
         self._resolver = ResolverClient(ctx, self._log)
@@ -106,7 +107,6 @@ class RelayState(DurableObject):
             intercept=self._hold,
         )
         self._held: HeldVerifier | None = None
-        self._refusal = ""
         try:
             self._node = Node(self._settings, self._sql, ports)
         except EdgeRelayError as error:
@@ -127,10 +127,13 @@ class RelayState(DurableObject):
 
     def _deliver(self, event: Event | VettingEvent) -> None:
         """One turn. If it breaks, so may promises: the object starts anew from what is stored."""
+        if self._refusal:
+            return
         try:
             self._node.turn(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, going on is worse; it is logged and ends the object
             self._broken(error)
+            return
         flushes = self._node.relay.ledger.counts.flushes
         if flushes - self._flushes_seen >= FLUSH_SAMPLE_EVERY:
             self._flushes_seen = flushes
@@ -159,9 +162,10 @@ class RelayState(DurableObject):
         self._deliver(TimePassed())
 
     def _broken(self, error: BaseException) -> None:
-        """A defect of ours: start anew from what is stored."""
+        """A defect of ours: nothing more is done, and the object starts anew from what is stored."""
         self._log.write("error", "turn_failed", {"trace": "".join(traceback.format_exception(error))})
-        self.ctx.abort("a turn failed")
+        self._refusal = "a turn failed"
+        end_object(self._raw, self._refusal)
 
     def _hold(self, verifier: Verifier) -> Verifier:
         """Where events are held back in rehearsals; what was held stays held when the relay starts anew."""
