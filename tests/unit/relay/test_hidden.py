@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.batch import BatchBuilder, BatchHead
 from edgerelay.archive.hiding import Visibility, VisibilityChange
+from edgerelay.archive.record_run import KEY_BYTES
 from edgerelay.relay import hidden as module
 from edgerelay.relay.accounts import hash_did
 from edgerelay.relay.hidden import REMEMBERED_HEADS, HiddenAccounts
@@ -56,6 +59,22 @@ def test_what_is_older_than_what_is_known_changes_nothing() -> None:
     hidden.take([change(5, 2, Visibility.DELETED), change(8, 1, Visibility.SHOWN), change(20, 2, Visibility.DELETED)])
     assert hidden.version == 20
     assert [hidden.hides(ACCOUNTS[number]) for number in (1, 2)] == [True, False]
+
+
+def test_taking_changes_in_needs_little_more_room_than_the_set() -> None:
+    """Isolates have 128 MB for everything, and the set may have a million accounts."""
+    size = 100_000
+    keys = [number.to_bytes(KEY_BYTES, "little") for number in range(1, size + size // 4)]
+    changes = [VisibilityChange(version, key, Visibility.DELETED) for version, key in enumerate(keys, 1)]
+    hidden = HiddenAccounts()
+    hidden.take(changes[:size])
+    tracemalloc.start()
+    try:
+        hidden.take(changes[size:])
+        assert tracemalloc.get_traced_memory()[1] < 60 * size
+    finally:
+        tracemalloc.stop()
+    assert len(hidden) == len(changes)
 
 
 class TestIndexes:
