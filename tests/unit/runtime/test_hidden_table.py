@@ -135,3 +135,17 @@ class TestForget:
         for _ in range(3):
             stand.table.forget(0)
         assert [change.version for change in stand.table.changes(0)] == [5, 6]
+
+    def test_the_bound_is_kept_without_counting_again(self, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_HIDDEN", 3)
+        monkeypatch.setattr(module, "FORGOTTEN_ROWS", 1)
+        for version, (number, visibility) in enumerate([(1, HERE), (2, SHOWN), (2, HERE), (3, HERE), (1, SHOWN)], 1):
+            stand.table.put([VisibilityChange(version, KEYS[number], visibility)])
+        stand.table.forget(0)
+        assert len(stand.table.changes(0)) == 3, "no more than the bound, however often they changed"
+        stand.table.put([VisibilityChange(6, KEYS[4], Visibility.DELETED)])
+        reads = stand.sql.reads
+        for _ in range(3):
+            stand.table.forget(0)
+        assert stand.sql.reads == reads
+        assert [change.version for change in stand.table.changes(0)] == [3, 4, 6], "down to the bound"

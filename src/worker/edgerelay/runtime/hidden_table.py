@@ -66,9 +66,12 @@ class HiddenTable:
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        ((version,),) = sql.execute("SELECT coalesce(max(version), 0) FROM hidden")
+        ((version, count),) = sql.execute("SELECT coalesce(max(version), 0), count(*) FROM hidden")
         self.version = int(version)
         """Of the newest change; 0 if there was none."""
+
+        self._count = int(count)
+        """Rows: to count a million takes the platform as many reads, which are paid for."""
 
         self._unwritten: list[VisibilityChange] = []
 
@@ -100,15 +103,15 @@ class HiddenTable:
 
     def forget(self, before: int) -> None:
         """Forget some of what is older than this number, or too much, unless it was this relay's decision."""
-        ((count,),) = self._sql.execute("SELECT count(*) FROM hidden")
-        bound = max(before, self.version) if count > MAX_HIDDEN else before
-        self._sql.execute(
+        bound = max(before, self.version) if self._count > MAX_HIDDEN else before
+        forgotten = self._sql.execute(
             "DELETE FROM hidden WHERE version IN (SELECT version FROM hidden WHERE version < ? AND visibility != ?"
-            " ORDER BY version LIMIT ?)",
+            " ORDER BY version LIMIT ?) RETURNING version",
             bound,
             int(Visibility.TAKEN_DOWN_HERE),
             FORGOTTEN_ROWS,
         )
+        self._count -= len(forgotten)
 
     def _set(self, change: VisibilityChange) -> None:
         version, key, visibility = change
@@ -116,4 +119,5 @@ class HiddenTable:
         known_version, before = rows[0] if rows else (0, Visibility.SHOWN)
         if before != visibility and version >= known_version:
             self._sql.execute("INSERT OR REPLACE INTO hidden VALUES (?, ?, ?)", version, key, int(visibility))
+            self._count += not rows
             self.version = max(self.version, version)
