@@ -11,6 +11,7 @@ from edgerelay.api.order import Action, Order
 from edgerelay.archive.hiding import Visibility
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.accounts import hash_did
+from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.orders import carry_out
 from tests.coroutines import finished, no_pause
 from tests.oracle import frames
@@ -105,6 +106,24 @@ def test_a_storage_that_refuses_decides_nothing_and_says_so(world: World, writes
         assert is_hidden == (not account.active)
     else:
         assert writes > 1
+
+
+def test_nothing_is_decided_in_what_may_be_an_old_copy(world: World) -> None:
+    write(world)
+    old = world.copy()
+    world.live()
+    write(world)
+    world.wait(61)
+    world.archive()
+    world.objects.objects["state/hidden/0000000000000001"] = b"damaged"
+    world.put_back(old)
+    before = world.durable()
+    with pytest.raises(ObjectStoreError):
+        do(world, TAKEDOWN)
+    assert (world.durable(), world.node.audit.page()) == (before, [])
+    del world.objects.objects["state/hidden/0000000000000001"]
+    assert finished(world.node.recover(no_pause))
+    assert do(world, TAKEDOWN)["status"] == "takendown"
 
 
 def test_it_is_in_the_bucket_soon_and_is_found_there(world: World) -> None:

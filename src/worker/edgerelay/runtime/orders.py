@@ -8,6 +8,7 @@ from edgerelay.errors import InvariantError
 from edgerelay.relay.accounts import AccountStatus, hash_did
 from edgerelay.relay.events import StatusDecided
 from edgerelay.runtime.node import Node
+from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.reports import report
 
 __all__ = ["carry_out"]
@@ -17,9 +18,12 @@ def carry_out(node: Node, order: Order, now_us: int) -> dict[str, object]:
     """Do what an order says, and return what the account is now.
 
     Raises:
+        ObjectStoreError: what is stored may be an old copy, in which nothing must be decided; give the order again.
         SqlError: the storage refuses writes.
         InvariantError: the same, and the relay has begun anew from what is stored.
     """
+    if node.is_doubtful:
+        raise ObjectStoreError("the archive was not looked into yet; nothing was decided")
     node.audit.add(now_us, order.action, order.did, order.reason)
     status = AccountStatus.ACTIVE if order.action is Action.RESTORE else AccountStatus.TAKENDOWN
     node.turn(StatusDecided(order.did, status))
