@@ -17,7 +17,7 @@ from edgerelay.archive.block import Contents, collections_of
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
 from edgerelay.relay.cursor import Start
-from edgerelay.relay.delivery import PART_BYTES
+from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES
 from edgerelay.relay.filters import Filter
 from edgerelay.relay.shard import RENDERED_BYTES, SHARED_UNSENT_BYTES, History, Shard, ShardPolicy
 from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
@@ -808,6 +808,19 @@ class TestChannels:
             theatre.pump()
             counts.append([len(reader.got) for reader in readers])
         assert counts == [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]]
+
+    def test_so_is_what_is_looked_through_for_filters_that_let_nothing_pass(self) -> None:
+        theatre = Theatre()
+        theatre.publish(1)
+        theatre.publish(*[1] * (RENDERED_BYTES // LOOKED_BYTES // 2))
+        for name in "abcde":
+            theatre.join(name, Start(2), wanting(dids=frozenset([f"did:plc:of_{name}"])))
+        theatre.join("like_a", Start(2), wanting(dids=frozenset(["did:plc:of_a"])))
+        behind = []
+        for _ in range(3):
+            theatre.pump()
+            behind.append(theatre.shard.behind)
+        assert behind == [4, 2, 0]
 
 
 class TestChanges:

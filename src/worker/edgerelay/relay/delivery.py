@@ -21,6 +21,9 @@ PART_BYTES: Final = 256_000
 """Bytes handed to one reader in its turn, so that a fast reader does not starve the others. Of events that have to be
 rendered it is the bytes of their frames: 50 ms of rendering."""
 
+LOOKED_BYTES: Final = 16
+"""What it takes to see whether one event of a batch passes a filter, the first time: as long as to render so much."""
+
 REMEMBERED_BATCHES: Final = 16
 """Batches of which it is remembered what passes which filter: readers that are behind come back to the same few."""
 
@@ -59,7 +62,7 @@ class Part(NamedTuple):
     """There is nothing more in this batch."""
 
     rendered_bytes: int
-    """Bytes of frames that had to be looked into."""
+    """Bytes of frames that had to be looked into, and `LOOKED_BYTES` for each event that the filter had not seen."""
 
 
 class Delivery(Generic[B]):
@@ -74,9 +77,8 @@ class Delivery(Generic[B]):
         """All messages of a batch that has just come, and their bytes."""
         if channel == FIREHOSE:
             return batch.frames, sum(batch.head.frame_bytes)
-        messages = [
-            message for pick in self._picks(channel, batch) for message in self._messages(channel, batch, pick, 0)
-        ]
+        picks = self._columns_of(batch).picks(channel.filter)
+        messages = [message for pick in picks for message in self._messages(channel, batch, pick, 0)]
         return [message.data for message in messages], sum([message.size_bytes for message in messages])
 
     def part(self, channel: Channel, batch: B, cursor: int, first_number: int) -> Part:
@@ -90,28 +92,30 @@ class Delivery(Generic[B]):
         if channel == FIREHOSE and not hidden and all(head.frame_bytes):
             return _frames(batch, first)
         is_rendered = channel.wire is not Wire.FRAMES
-        picks = self._picks(channel, batch)
+        columns = self._columns_of(batch)
+        filtered_bytes = 0 if columns.knows(channel.filter) else LOOKED_BYTES * len(head.seqs)
+        picks = columns.picks(channel.filter)
         size_bytes = looked_bytes = 0
         data: list[Any] = []
         for pick in picks[bisect_left(picks, (first,)) :]:
             if max(size_bytes, looked_bytes) >= PART_BYTES:
-                return Part(data, size_bytes, head.seqs[pick.at], False, is_rendered * looked_bytes)
+                return Part(data, size_bytes, head.seqs[pick.at], False, filtered_bytes + is_rendered * looked_bytes)
             if pick.at in hidden or not head.frame_bytes[pick.at]:
                 continue
             looked_bytes += head.frame_bytes[pick.at]
             for message in self._messages(channel, batch, pick, first_number):
                 data.append(message.data)
                 size_bytes += message.size_bytes
-        return Part(data, size_bytes, head.last_seq + 1, True, is_rendered * looked_bytes)
+        return Part(data, size_bytes, head.last_seq + 1, True, filtered_bytes + is_rendered * looked_bytes)
 
-    def _picks(self, channel: Channel, batch: B) -> tuple[Pick, ...]:
+    def _columns_of(self, batch: B) -> BatchColumns:
         head = batch.head
         columns = self._columns.get(id(head))  # which nobody else has as long as the columns hold the head
         if columns is None:
             if len(self._columns) >= REMEMBERED_BATCHES:
                 del self._columns[next(iter(self._columns))]
             columns = self._columns[id(head)] = BatchColumns(head)
-        return columns.picks(channel.filter)
+        return columns
 
     def _messages(self, channel: Channel, batch: B, pick: Pick, first_number: int) -> Iterable[Message]:
         index, operations = pick

@@ -99,6 +99,10 @@ class BatchColumns:
         self.head = head
         self._picks: dict[Filter, tuple[Pick, ...]] = {}
 
+    def knows(self, wanted: Filter) -> bool:
+        """Whether it is known what passes."""
+        return wanted in self._picks
+
     def picks(self, wanted: Filter) -> tuple[Pick, ...]:
         """The events that pass, in order."""
         picks = self._picks.get(wanted)

@@ -45,8 +45,8 @@ __all__ = ["History", "Shard", "ShardPolicy"]
 _US: Final = 1_000_000
 
 RENDERED_BYTES: Final = PART_BYTES
-"""Bytes of frames that are rendered in one turn of all readers, and no more than a part beyond: batches of the feed
-wait meanwhile."""
+"""Bytes of frames that are rendered in one turn of all readers, or what takes as long, and no more than a part beyond:
+batches of the feed wait meanwhile."""
 
 SHARED_UNSENT_BYTES: Final = 4_000_000
 """Bytes that may wait in all sockets together, however few they are: one that takes everything at full speed has some
