@@ -102,7 +102,19 @@ def test_what_is_damaged_is_logged_and_has_no_messages() -> None:
     rig = Rig()
     assert rig.all(Wire.ZSTD_LINES, batch_of(b"damaged", account(frames.NOW_US + 1)))[0] == ()
     ((seq, problem),) = [line.values() for line in rig.log.named("not_rendered")]
-    assert (seq, problem) == (frames.NOW_US, "a kept frame cannot be read: the header is not a map")
+    assert (seq, problem) == (frames.NOW_US, "RenderError('a kept frame cannot be read: the header is not a map')")
+
+
+def test_a_defect_costs_one_event_on_one_wire() -> None:
+    log, batch = MemoryLog(), batch_of(account(frames.NOW_US))
+
+    def packed(_: bytes) -> bytes:
+        raise KeyError("a defect")
+
+    lines: Lines[Raw] = Lines(lambda batch, index: batch.frames[index], packed, bytes, log)
+    assert lines.render(Wire.ZSTD_LINES, batch, 0) == ()
+    assert [line["problem"] for line in log.named("not_rendered")] == ["KeyError('a defect')"]
+    assert len(lines.render(Wire.LINES, batch, 0)) == 1
 
 
 def test_an_operation_without_a_line_is_logged_where_one_looks_for_it() -> None:

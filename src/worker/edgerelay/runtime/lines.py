@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from edgerelay.archive.jetstream import RenderError, render
+from edgerelay.archive.jetstream import render
 from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.relay.channel import Message, Wire
 from edgerelay.relay.ring import HasHead
@@ -62,9 +62,9 @@ class Lines(Generic[B]):
         make = {Wire.LINES: self._texts, Wire.ZSTD_LINES: self._packed, Wire.EVENTS: self._events}[wire]
         try:
             messages = make(batch, index)
-        except RenderError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, all other readers would miss the batch with it
             messages = ()
-            self._sink.write("error", "not_rendered", {"seq": key[1], "problem": str(error)})
+            self._sink.write("error", "not_rendered", {"seq": key[1], "problem": repr(error)})
         self._keep(key, messages)
         return messages
 
