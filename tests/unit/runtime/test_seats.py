@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -63,7 +64,7 @@ SEATS = st.builds(
 def test_a_seat_comes_back(seat: Seat) -> None:
     sql = Sqlite()
     attached = Seats(sql).keep(seat)
-    assert len(attached.encode()) <= ATTACHED_BYTES
+    assert len(json.dumps(attached)) <= ATTACHED_BYTES
     assert Seats(sql).recall(READER, attached) == seat
     sql.close()
 
@@ -75,6 +76,13 @@ def test_however_large_it_is(sql: Sqlite, dids: int) -> None:
     assert len(attached) <= ATTACHED_BYTES
     assert Seats(sql).recall(READER, attached) == seat
     assert stored(sql) == ([READER] if dids > 50 else [])
+
+
+@pytest.mark.parametrize("prefix", ["\\" * 570, '"' * 570, "\u1234" * 190])
+def test_what_is_longer_within_json_is_stored(sql: Sqlite, prefix: str) -> None:
+    seat = Seat(READER, Channel(Wire.LINES, Filter(prefixes=(prefix,))))
+    assert (Seats(sql).keep(seat), stored(sql)) == ("", [READER])
+    assert Seats(sql).recall(READER, "") == seat
 
 
 def test_a_socket_from_before_there_were_seats_has_the_firehose(sql: Sqlite) -> None:

@@ -99,7 +99,7 @@ class ReaderSockets:
         client, server = js.WebSocketPair.new().object_values()
         reader = seat.reader
         self._state.acceptWebSocket(server, to_js([_TAG]))
-        agent = request.headers.get("user-agent", "")[:AGENT_CHARS]
+        agent = request.headers.get("user-agent", "")[:AGENT_CHARS].encode("ascii", "replace").decode()
         known = Reader(client_address(request), agent, str(seat.channel.wire), seat.cursor, self._clock())
         server.serializeAttachment(_attachment(reader, known, attached))
         self._sockets[reader] = server

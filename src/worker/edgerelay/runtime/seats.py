@@ -19,8 +19,8 @@ from edgerelay.runtime.sql import Sql
 __all__ = ["MAX_SEAT_BYTES", "STORED_BYTES", "Seat", "SeatTooLargeError", "Seats"]
 
 ATTACHED_BYTES: Final = 1_300
-"""Of a text that is attached to a socket: with everything else that is known of the reader, some runtimes take 2,048
-bytes, others 16,384."""
+"""Of a text that is attached to a socket, as a text within JSON: with everything else that is known of the reader, some
+runtimes take 2,048 bytes, others 16,384."""
 
 MAX_SEAT_BYTES: Final = 1_900_000
 """Of a text: what a row can hold. 10,000 accounts of the PLC directory take 350,000."""
@@ -76,7 +76,7 @@ class Seats:
         """
         text = _encode(seat)
         size_bytes = len(text)
-        if size_bytes <= ATTACHED_BYTES:
+        if len(json.dumps(text)) <= ATTACHED_BYTES:
             self.forget(seat.reader)
             return text
         others_bytes = sum(self._stored_bytes.values()) - self._stored_bytes.get(seat.reader, 0)
