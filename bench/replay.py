@@ -35,7 +35,7 @@ CURSORS = 30
 """Readers that begin anywhere, one after the other."""
 HOUR_US = 3_600_000_000
 SOON_FORGOTTEN = {"RING_BYTES": "1000000", "LOG_STOP_BYTES": "8000000", "LOG_MIN_MINUTES": "0"}
-SOON_FORGOTTEN |= {"SEAL_S": "1", "CHECKPOINT_S": "5", "ALARM_S": "5"}
+SOON_FORGOTTEN |= {"SEAL_S": "1", "CHECKPOINT_S": "5", "ALARM_S": "5", "ADDRESS_REPLAYS": "1000"}
 """What the log forgets soon has to come from the archive."""
 
 TARGET_EVENTS_PER_S = 20_000

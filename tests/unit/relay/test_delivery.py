@@ -8,7 +8,14 @@ import pytest
 
 from edgerelay.archive.batch import BatchHead
 from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
-from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES, REMEMBERED_BATCHES, Delivery, hides_nothing
+from edgerelay.relay.delivery import (
+    LOOKED_BYTES,
+    PART_BYTES,
+    REMEMBERED_BATCHES,
+    RENDERED_BYTES,
+    Delivery,
+    hides_nothing,
+)
 from edgerelay.relay.filters import Filter
 
 
@@ -33,10 +40,11 @@ class Renderer:
     def __init__(self) -> None:
         self.rendered: list[int] = []
 
-    def __call__(self, wire: Wire, batch: Frames, index: int) -> list[Message]:
+    def __call__(self, wire: Wire, batch: Frames, index: int) -> tuple[list[Message], bool]:
         seq = batch.head.seqs[index]
-        self.rendered.append(seq)
-        return [Message(number, 7, f"{wire} {number}") for number in (seq, seq + 1)]
+        is_new = seq not in self.rendered
+        self.rendered += [seq] * is_new
+        return [Message(number, 7, f"{wire} {number}") for number in (seq, seq + 1)], is_new
 
 
 ODD = Channel(Wire.LINES, Filter(collections=frozenset(["app.1"])))
@@ -48,14 +56,14 @@ CHANNELS = [FIREHOSE, FIREHOSE._replace(filter=ODD.filter), ODD, ALL, ODD._repla
 @pytest.mark.parametrize("frame_bytes", [100, PART_BYTES // 2, PART_BYTES])
 def test_the_parts_are_the_whole(channel: Channel, frame_bytes: int) -> None:
     delivery, batch = Delivery(Renderer(), hides_nothing), batch_of(7, frame_bytes)
-    whole, size_bytes = delivery.whole(channel, batch)
+    whole, size_bytes = Delivery(Renderer(), hides_nothing).whole(channel, batch)
     sent: list[str] = []
     sizes, cursor, is_last = 0, 0, False
     while not is_last:
         part = delivery.part(channel, batch, cursor, 0)
         sent += part.messages
         assert cursor < part.cursor
-        assert part.rendered_bytes <= PART_BYTES + frame_bytes + LOOKED_BYTES * 7
+        assert part.rendered_bytes <= RENDERED_BYTES + frame_bytes + LOOKED_BYTES * 7
         sizes, cursor, is_last = sizes + part.size_bytes, part.cursor, part.is_last
     assert (sent, sizes, cursor) == (list(whole), size_bytes, 71)
 
@@ -102,3 +110,12 @@ def test_what_is_hidden_or_was_purged_is_live_and_never_read_back(channel: Chann
     part = delivery.part(channel, batch, 0, 0)
     gone = {str(batch.head.seqs[index]) for index in (1, 3, 4, 6)} | {str(batch.head.seqs[i] + 1) for i in (1, 3, 4, 6)}
     assert list(part.messages) == [message for message in live if message.split()[1] not in gone]
+
+
+def test_what_others_had_rendered_costs_nothing() -> None:
+    delivery, batch = Delivery(Renderer(), hides_nothing), batch_of(4, RENDERED_BYTES)
+    first = delivery.part(ALL, batch, 0, 0)
+    assert (first.rendered_bytes, first.is_last) == (RENDERED_BYTES + LOOKED_BYTES * 4, False)
+    delivery.whole(ALL, batch)
+    again = delivery.part(ALL, batch, 0, 0)
+    assert (again.rendered_bytes, again.is_last) == (0, True)

@@ -17,9 +17,9 @@ from edgerelay.archive.block import Contents, collections_of
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
 from edgerelay.relay.cursor import Start
-from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES
+from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES, RENDERED_BYTES
 from edgerelay.relay.filters import Filter
-from edgerelay.relay.shard import RENDERED_BYTES, SHARED_UNSENT_BYTES, History, Shard, ShardPolicy
+from edgerelay.relay.shard import SHARED_UNSENT_BYTES, History, Shard, ShardPolicy
 from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
 
 S_US = 1_000_000
@@ -57,10 +57,10 @@ def sketch(prev_seq: int, seqs: Sequence[int], frame_bytes: int = 100, happening
     return Sketch(head, frame_bytes * count, tuple(seqs))
 
 
-def lines_of(wire: Wire, batch: Sketch, index: int) -> list[Message]:
+def lines_of(wire: Wire, batch: Sketch, index: int) -> tuple[list[Message], bool]:
     """A message for each operation, and one for what is no commit."""
     seq, count = batch.head.seqs[index], max(1, len(batch.head.paths[index]))
-    return [Message(number, 10, f"{wire} {number}") for number in range(seq, seq + count)]
+    return [Message(number, 10, f"{wire} {number}") for number in range(seq, seq + count)], True
 
 
 def may_match(batch: Sketch, wanted: Filter) -> bool:

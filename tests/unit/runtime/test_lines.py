@@ -53,7 +53,7 @@ class Rig:
         return b"packed " + line
 
     def all(self, wire: Wire, batch: Raw) -> list[Sequence[Message]]:
-        return [self.lines.render(wire, batch, index) for index in range(len(batch.frames))]
+        return [self.lines.render(wire, batch, index)[0] for index in range(len(batch.frames))]
 
 
 def test_a_message_is_a_line() -> None:
@@ -78,6 +78,8 @@ def test_everything_is_made_once_for_all_readers_and_wires() -> None:
         rig.all(Wire.ZSTD_LINES, batch)
         rig.all(Wire.LINES, batch)
     assert (rig.looked_at, rig.packed) == (3, 3)
+    assert not rig.lines.render(Wire.LINES, batch, 0)[1]
+    assert Rig().lines.render(Wire.LINES, batch, 0)[1]
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
@@ -112,9 +114,9 @@ def test_a_defect_costs_one_event_on_one_wire() -> None:
         raise KeyError("a defect")
 
     lines: Lines[Raw] = Lines(lambda batch, index: batch.frames[index], packed, bytes, log)
-    assert lines.render(Wire.ZSTD_LINES, batch, 0) == ()
+    assert lines.render(Wire.ZSTD_LINES, batch, 0) == ((), True)
     assert [line["problem"] for line in log.named("not_rendered")] == ["KeyError('a defect')"]
-    assert len(lines.render(Wire.LINES, batch, 0)) == 1
+    assert len(lines.render(Wire.LINES, batch, 0)[0]) == 1
 
 
 def test_an_operation_without_a_line_is_logged_where_one_looks_for_it() -> None:

@@ -17,7 +17,7 @@ from pyodide.ffi import to_js
 from edgerelay.archive.batch import Batch, BatchHead, decode_head
 from edgerelay.relay.shard import History
 
-__all__ = ["Buffered", "BufferedBlock", "cut_batch", "frame_of", "read_bytes", "read_history"]
+__all__ = ["Buffered", "cut_batch", "frame_of", "load_block", "read_bytes", "read_history"]
 
 _LENGTH_BYTES: Final = 4
 _FORGOTTEN_BYTES: Final = 8
@@ -37,7 +37,7 @@ class Buffered:
         return raw
 
 
-class BufferedBlock(Buffered):
+class _Block(Buffered):
     """A block of the archive."""
 
     def __init__(self, batch: Batch) -> None:
@@ -53,6 +53,11 @@ class BufferedBlock(Buffered):
 
     def frame(self, index: int) -> bytes:
         return self._raw[self._starts[index] : self._starts[index + 1]]
+
+
+def load_block(batch: Batch) -> Buffered:
+    """A block of the archive."""
+    return _Block(batch)
 
 
 def frame_of(batch: Buffered, index: int) -> bytes:

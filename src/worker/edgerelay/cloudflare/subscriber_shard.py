@@ -26,7 +26,7 @@ from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
-from edgerelay.cloudflare.buffered import Buffered, BufferedBlock, cut_batch, frame_of
+from edgerelay.cloudflare.buffered import Buffered, cut_batch, frame_of, load_block
 from edgerelay.cloudflare.buffers import Buffers
 from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import end_object, isolate_name
@@ -107,9 +107,7 @@ class SubscriberShard(DurableObject):
         self._audience = Audience(Seats(DurableSql(self._raw, Buffers())))
         codec = BrotliCodec()
         bucket = Bucket(env.ARCHIVE._binding)
-        archive: ArchiveReader[Buffered] = ArchiveReader(
-            bucket, lambda block: BufferedBlock(open_batch(block, {codec.id: codec}))
-        )
+        archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, {codec.id: codec})))
         self._replay: Replay[Buffered] = Replay(archive, self._relay.read, self._log)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)

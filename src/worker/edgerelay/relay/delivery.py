@@ -15,11 +15,15 @@ from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
 from edgerelay.relay.filters import BatchColumns, Pick
 from edgerelay.relay.ring import HasHead
 
-__all__ = ["PART_BYTES", "Delivery", "HasFrames", "Hides", "Part", "Render", "hides_nothing"]
+__all__ = ["PART_BYTES", "RENDERED_BYTES", "Delivery", "HasFrames", "Hides", "Part", "Render", "hides_nothing"]
 
 PART_BYTES: Final = 256_000
-"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others. Of events that have to be
-rendered it is the bytes of their frames: 50 ms of rendering."""
+"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others; of events with lines, the
+bytes of their frames."""
+
+RENDERED_BYTES: Final = 64_000
+"""Bytes of frames that are rendered in one turn of all readers, and no more than an event beyond: some 15 ms, in which
+batches of the feed, and whoever wants to come in, wait."""
 
 LOOKED_BYTES: Final = 16
 """What it takes to see whether one event of a batch passes a filter, the first time: as long as to render so much."""
@@ -37,8 +41,9 @@ class HasFrames(HasHead, Protocol):
 
 B = TypeVar("B", bound=HasFrames)
 
-Render: TypeAlias = "Callable[[Wire, B, int], Sequence[Message]]"
-"""The messages of the event of an index, on a wire that is not the firehose; none if it has none."""
+Render: TypeAlias = "Callable[[Wire, B, int], tuple[Sequence[Message], bool]]"
+"""The messages of the event of an index, on a wire that is not the firehose, none if it has none; and whether they had
+to be rendered."""
 
 
 Hides: TypeAlias = Callable[[BatchHead], Collection[int]]
@@ -62,7 +67,7 @@ class Part(NamedTuple):
     """There is nothing more in this batch."""
 
     rendered_bytes: int
-    """Bytes of frames that had to be looked into, and `LOOKED_BYTES` for each event that the filter had not seen."""
+    """Bytes of frames that had to be rendered, and `LOOKED_BYTES` for each event that the filter had not seen."""
 
 
 class Delivery(Generic[B]):
@@ -78,7 +83,7 @@ class Delivery(Generic[B]):
         if channel == FIREHOSE:
             return batch.frames, sum(batch.head.frame_bytes)
         picks = self._columns_of(batch).picks(channel.filter)
-        messages = [message for pick in picks for message in self._messages(channel, batch, pick, 0)]
+        messages = [message for pick in picks for message in self._messages(channel, batch, pick, 0)[0]]
         return [message.data for message in messages], sum([message.size_bytes for message in messages])
 
     def part(self, channel: Channel, batch: B, cursor: int, first_number: int) -> Part:
@@ -91,22 +96,23 @@ class Delivery(Generic[B]):
         hidden = self._hides(head)
         if channel == FIREHOSE and not hidden and all(head.frame_bytes):
             return _frames(batch, first)
-        is_rendered = channel.wire is not Wire.FRAMES
         columns = self._columns_of(batch)
         filtered_bytes = 0 if columns.knows(channel.filter) else LOOKED_BYTES * len(head.seqs)
         picks = columns.picks(channel.filter)
-        size_bytes = looked_bytes = 0
+        size_bytes = looked_bytes = rendered_bytes = 0
         data: list[Any] = []
         for pick in picks[bisect_left(picks, (first,)) :]:
-            if max(size_bytes, looked_bytes) >= PART_BYTES:
-                return Part(data, size_bytes, head.seqs[pick.at], False, filtered_bytes + is_rendered * looked_bytes)
+            if max(size_bytes, looked_bytes) >= PART_BYTES or rendered_bytes >= RENDERED_BYTES:
+                return Part(data, size_bytes, head.seqs[pick.at], False, filtered_bytes + rendered_bytes)
             if pick.at in hidden or not head.frame_bytes[pick.at]:
                 continue
             looked_bytes += head.frame_bytes[pick.at]
-            for message in self._messages(channel, batch, pick, first_number):
+            messages, is_rendered = self._messages(channel, batch, pick, first_number)
+            rendered_bytes += is_rendered * head.frame_bytes[pick.at]
+            for message in messages:
                 data.append(message.data)
                 size_bytes += message.size_bytes
-        return Part(data, size_bytes, head.last_seq + 1, True, filtered_bytes + is_rendered * looked_bytes)
+        return Part(data, size_bytes, head.last_seq + 1, True, filtered_bytes + rendered_bytes)
 
     def _columns_of(self, batch: B) -> BatchColumns:
         head = batch.head
@@ -117,19 +123,21 @@ class Delivery(Generic[B]):
             columns = self._columns[id(head)] = BatchColumns(head)
         return columns
 
-    def _messages(self, channel: Channel, batch: B, pick: Pick, first_number: int) -> Iterable[Message]:
+    def _messages(self, channel: Channel, batch: B, pick: Pick, first_number: int) -> tuple[Iterable[Message], bool]:
         index, operations = pick
         seq = batch.head.seqs[index]
         if channel.wire is Wire.FRAMES:
-            return [Message(seq, batch.head.frame_bytes[index], batch.frames[index])]
+            return [Message(seq, batch.head.frame_bytes[index], batch.frames[index])], False
         max_bytes = channel.max_bytes
-        return [
+        messages, is_rendered = self._render(channel.wire, batch, index)
+        passing = [
             message
-            for message in self._render(channel.wire, batch, index)
+            for message in messages
             if message.number >= first_number
             and (operations is None or message.number - seq in operations)
             and not 0 < max_bytes < message.size_bytes
         ]
+        return passing, is_rendered
 
 
 def _frames(batch: HasFrames, first: int) -> Part:

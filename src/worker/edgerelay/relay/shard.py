@@ -34,7 +34,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from edgerelay.atproto.messages import MAX_OPS
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start
-from edgerelay.relay.delivery import PART_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
+from edgerelay.relay.delivery import RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
 from edgerelay.relay.filters import Filter
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
@@ -43,10 +43,6 @@ from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, out
 __all__ = ["History", "Shard", "ShardPolicy"]
 
 _US: Final = 1_000_000
-
-RENDERED_BYTES: Final = PART_BYTES
-"""Bytes of frames that are rendered in one turn of all readers, or what takes as long, and no more than a part beyond:
-batches of the feed wait meanwhile."""
 
 SHARED_UNSENT_BYTES: Final = 4_000_000
 """Bytes that may wait in all sockets together, however few they are: one that takes everything at full speed has some

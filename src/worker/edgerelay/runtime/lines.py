@@ -53,12 +53,12 @@ class Lines(Generic[B]):
         self._kept: dict[tuple[Wire, int], tuple[tuple[Message, ...], int]] = {}
         self.kept_bytes = 0
 
-    def render(self, wire: Wire, batch: B, index: int) -> Sequence[Message]:
-        """The messages of an event."""
+    def render(self, wire: Wire, batch: B, index: int) -> tuple[Sequence[Message], bool]:
+        """The messages of an event, and whether they had to be made."""
         key = wire, batch.head.seqs[index]
         kept = self._kept.get(key)
         if kept is not None:
-            return kept[0]
+            return kept[0], False
         make = {Wire.LINES: self._texts, Wire.ZSTD_LINES: self._packed, Wire.EVENTS: self._events}[wire]
         try:
             messages = make(batch, index)
@@ -66,7 +66,7 @@ class Lines(Generic[B]):
             messages = ()
             self._sink.write("error", "not_rendered", {"seq": key[1], "problem": repr(error)})
         self._keep(key, messages)
-        return messages
+        return messages, True
 
     def _texts(self, batch: B, index: int) -> tuple[Message, ...]:
         lines, skipped = render(self._frame(batch, index))
@@ -76,7 +76,7 @@ class Lines(Generic[B]):
         return tuple([Message(line.time_us, len(line.json), line.json.decode()) for line in lines])
 
     def _packed(self, batch: B, index: int) -> tuple[Message, ...]:
-        texts = self.render(Wire.LINES, batch, index)
+        texts, _ = self.render(Wire.LINES, batch, index)
         packed = [(text.number, self._pack(text.data.encode())) for text in texts]
         return tuple([Message(number, len(data), self._binary(data)) for number, data in packed])
 
