@@ -61,6 +61,7 @@ bench: setup
 	$(BIN)/python bench/compaction.py
 	$(BIN)/python bench/verify.py
 	$(BIN)/python bench/lines.py
+	$(BIN)/python bench/jetstream.py
 	$(BIN)/python bench/lookups.py
 
 setup: $(VENV_STAMP) $(NPM_STAMP)
