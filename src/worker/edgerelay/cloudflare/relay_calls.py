@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from pyodide.ffi import JsException
 
@@ -13,9 +14,12 @@ from edgerelay.runtime.replay import RelayAwayError
 
 __all__ = ["RelayCalls"]
 
+ANSWER_S: Final = 20.0
+"""Seconds that RelayState may take to answer, which has to start first, maybe. Then the archive is read without it."""
+
 
 class RelayCalls:
-    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer."""
+    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer in time."""
 
     def __init__(self, namespace: Any) -> None:
         """`namespace` is the platform's binding of RelayState."""
@@ -37,6 +41,6 @@ class RelayCalls:
         # A stub that saw its object end is of no use afterwards, so nobody keeps one.
         relay = self._namespace.getByName(RELAY_NAME)
         try:
-            return await getattr(relay, name)(*arguments)
+            return await asyncio.wait_for(getattr(relay, name)(*arguments), ANSWER_S)
         except (JsException, OSError) as error:
             raise RelayAwayError(str(error)) from error

@@ -24,6 +24,7 @@ from edgerelay.api.subscribe import parse_subscription
 from edgerelay.api.subscription import Subscription
 from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
+from edgerelay.archive.hiding import HidingError
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffered import Buffered, cut_batch, frame_of, load_block
@@ -338,7 +339,7 @@ class SubscriberShard(DurableObject):
     async def _refresh_hidden(self) -> None:
         try:
             await self._hidden_reader.refresh()
-        except (RelayAwayError, ObjectStoreError) as error:
+        except (RelayAwayError, ObjectStoreError, HidingError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
             self._pace()
