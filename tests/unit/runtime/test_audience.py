@@ -49,6 +49,16 @@ def test_an_update_replaces_what_was_wanted_and_nothing_else(audience: Audience)
     assert wanted == PACKED._replace(channel=channel)
 
 
+def test_an_update_that_changes_nothing_is_not_written_down(audience: Audience) -> None:
+    asked = update(wantedDids=["did:plc:a"])
+    wanted = audience.hear("a", asked, NOW_US)
+    assert isinstance(wanted, Seat)
+    audience.seat(wanted)
+    assert audience.hear("a", asked, NOW_US) is None
+    audience.seat(wanted._replace(awaits_hello=True))
+    assert isinstance(audience.hear("a", asked, NOW_US), Seat), "a hello"
+
+
 def test_what_is_wrong_ends_it(audience: Audience) -> None:
     ended = audience.hear("a", "nonsense", NOW_US)
     assert isinstance(ended, Close)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pyodide.ffi import JsException
 
+from edgerelay.archive.batch import BatchError
 from edgerelay.cloudflare.buffered import Buffered, read_bytes, read_history
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.relay.shard import History
@@ -34,8 +35,15 @@ class RelayCalls:
         return read_bytes(await self._call("hidden", after))
 
     async def read(self, cursor: int) -> History[Buffered]:
-        """The batch of the log with the first number that is at least `cursor`."""
-        return read_history(await self._call("read", cursor))
+        """The batch of the log with the first number that is at least `cursor`.
+
+        One that cannot be read, maybe because the other side has newer code already, counts as no answer.
+        """
+        answer = await self._call("read", cursor)
+        try:
+            return read_history(answer)
+        except BatchError as error:
+            raise RelayAwayError(str(error)) from error
 
     async def _call(self, name: str, *arguments: object) -> Any:
         # A stub that saw its object end is of no use afterwards, so nobody keeps one.

@@ -56,7 +56,7 @@ class Audience:
         return None
 
     def hear(self, reader: str, message: str | bytes, now_us: int) -> Seat | Close | None:
-        """A client says something: the seat that it wants to have, or its end; None if it is to be ignored."""
+        """A client says something: the seat that it wants to have, or its end; None if nothing comes of it."""
         size_bytes = len(message.encode(errors="replace") if isinstance(message, str) else message)
         if not self._patience.setdefault(reader, Patience()).bears(size_bytes, now_us):
             return Close(POLICY_VIOLATION, "TooManyMessages")
@@ -68,7 +68,9 @@ class Audience:
         asked = parse_message(message)
         if asked is None or isinstance(asked, Close):
             return asked
-        return seat._replace(channel=seat.channel._replace(filter=asked.filter, max_bytes=asked.max_bytes))
+        channel = seat.channel._replace(filter=asked.filter, max_bytes=asked.max_bytes)
+        is_news = seat.awaits_hello or channel != seat.channel
+        return seat._replace(channel=channel) if is_news else None
 
     def leave(self, reader: str) -> None:
         """A reader is gone."""
