@@ -41,6 +41,15 @@ def ranges(past: Past, folder: Folder) -> list[tuple[int, int]]:
     return [(name.first_seq - NOON_US, name.last_seq - NOON_US) for name in names(past, folder)]
 
 
+def joined_apart(past: Past) -> dict[str, bytes]:
+    """The segments that a run makes that sees nothing but groups."""
+    before = dict(past.objects.objects)
+    past.objects.objects = {key: data for key, data in before.items() if key.startswith(Folder.GROUPS)}
+    past.compact(segment_bytes=10**6)
+    made, past.objects.objects = past.objects.objects, before
+    return {key: data for key, data in made.items() if key.startswith(Folder.FIREHOSE)}
+
+
 def close_hour(past: Past) -> None:
     past.clock.now_us = NOON_US + 2 * HOUR_US + SETTLE_US
 
@@ -87,6 +96,18 @@ class TestSteps:
         assert names(past, Folder.GROUPS) == []
         past.write(1)
         assert Reader(past.replay(), 1).read_all().seen == past.events
+
+    def test_a_segment_that_a_larger_one_covers_goes_too(self, past: Past) -> None:
+        """Two runs that met had seen different groups."""
+        close_hour(past)
+        group = names(past, Folder.GROUPS)[0]
+        past.objects.objects[group._replace(folder=Folder.FIREHOSE).key] = past.objects.objects[group.key]
+        whole = joined_apart(past)
+        past.objects.objects.update(whole)
+        past.compact(segment_bytes=10**6)
+        past.clock.now_us += GRACE_US
+        past.compact(segment_bytes=10**6)
+        assert ranges(past, Folder.FIREHOSE) == [(1, 60), (HOUR_US + 60, HOUR_US + 60)]
 
     def test_nothing_is_taken_away_that_no_readable_segment_holds(self, past: Past) -> None:
         close_hour(past)

@@ -63,7 +63,7 @@ class HourNames(NamedTuple):
     def superfluous(self) -> list[ObjectName]:
         """What segments cover: at last the groups, whose names tell that something is to be done."""
         copied = set(split_covered([*self.segments, *self.groups])[1])
-        covered = [name for some in (self.blobs, self.lines) for name in split_covered(some)[1]]
+        covered = [name for some in (self.blobs, self.lines, self.segments) for name in split_covered(some)[1]]
         return [*covered, *[name for name in self.groups if name in copied]]
 
     @property
