@@ -144,6 +144,20 @@ def test_what_somebody_copied_meanwhile_is_found_by_the_last_pass(stand: Stand) 
     assert stand.holders() == []
 
 
+def test_a_pass_that_finds_nothing_is_the_last_only_if_nobody_holds_anything(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    held = dict(stand.past.objects.objects)
+    stand.past.objects.objects.clear()
+    stand.purger.order(DID)
+    for _ in range(4):
+        stand.step()
+    assert not stand.purger.is_due, "it rests until the last pass"
+    stand.past.objects.objects.update(held)
+    stand.run()
+    assert stand.holders() == []
+
+
 def test_a_purge_ends_when_it_is_restored_and_the_next_one_does_not_wait_for_another(stand: Stand) -> None:
     stand.past.write(*[1] * 15)
     stand.past.archive()
