@@ -212,6 +212,19 @@ def test_a_bucket_that_is_down_is_asked_again_after_a_pause(stand: Stand) -> Non
     assert stand.holders() == []
 
 
+def test_an_object_under_the_name_of_what_it_would_become_is_not_lost(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    ((key, data),) = stand.past.objects.objects.items()
+    renamed = key.replace(".g0.", ".g1.")
+    stand.past.objects.objects = {renamed: data}
+    stand.purger.order(DID)
+    for _ in range(4):
+        stand.step()
+    assert stand.past.objects.objects == {renamed: data}
+    assert "generation 0" in str(stand.past.lines.named("purge_failed")[0]["problem"])
+
+
 def test_the_stream_and_the_positions_stay(stand: Stand) -> None:
     stand.past.write(*[1] * 15)
     stand.past.archive()

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from edgerelay.archive.block import BlockFacts, Codecs, check_packed
+from edgerelay.archive.container_errors import ContainerCorrupt
 from edgerelay.archive.container_index import ContainerIndex
 from edgerelay.archive.did_filter import DidFilter, hash_did
 from edgerelay.archive.object_names import ObjectName, own_names
@@ -183,7 +184,10 @@ class Purger:
                     yield packed.packed
                 yield container.end
 
-            await self._objects.stream(container.name(name.folder).key, container.size_bytes, parts())
+            rewritten = container.name(name.folder)
+            if rewritten == name:  # it bears another generation than it has, and what is new would be deleted as old
+                raise ContainerCorrupt(f"{name.key} is of generation {index.generation}")
+            await self._objects.stream(rewritten.key, container.size_bytes, parts())
         except ObjectMissingError:
             return False  # taken away since it was listed, and what took its place is met later
         await self._objects.delete([name.key])
