@@ -80,17 +80,19 @@ class ArchiveKeeper:
                 each.retry()
 
     async def keep(self) -> ArchiveFigures | None:
-        """What is to be done every minute; returns how much there is, if that can be told."""
-        figures = None
-        try:
-            figures = await self._compaction.run()
-        except EdgeRelayError as error:
-            self._log.write("error", "compaction_failed", {"problem": str(error)})
+        """What is to be done every minute; returns how much there is, if that can be told.
+
+        The sweep comes first: a compaction that is killed for what it takes must not keep what is outlived.
+        """
         try:
             await sweep(self._objects, self._rows, self._clock(), self._retention_us)
         except EdgeRelayError as error:
             self._log.write("error", "sweep_failed", {"problem": str(error)})
-        return figures
+        try:
+            return await self._compaction.run()
+        except EdgeRelayError as error:
+            self._log.write("error", "compaction_failed", {"problem": str(error)})
+            return None
 
     async def _hosts_of(self, dids: Sequence[str]) -> list[str]:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pyodide.ffi import JsException
 
@@ -12,7 +13,10 @@ from edgerelay.runtime.object_index import IndexPage, ObjectIndexError
 
 __all__ = ["KvIndex"]
 
-_MESSAGE_CHARS = 200
+CALL_TIMEOUT_S: Final = 30.0
+"""Seconds that a call may take: a row is small, and whoever waits for it has an hour's other rows to write."""
+
+_MESSAGE_CHARS: Final = 200
 _T = TypeVar("_T")
 
 
@@ -42,6 +46,6 @@ class KvIndex:
 
 async def _settled(what: str, promise: Awaitable[_T]) -> _T:
     try:
-        return await promise
+        return await asyncio.wait_for(promise, CALL_TIMEOUT_S)
     except (JsException, OSError) as error:
         raise ObjectIndexError(f"{what}: {str(error)[:_MESSAGE_CHARS]}") from error
