@@ -29,7 +29,9 @@ from tests.e2e.exports import exported_frames
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Subscriber, wait_until
 
+TOKEN = "the operator's"
 SETTINGS = {
+    "ADMIN_TOKEN": TOKEN,
     "RING_BYTES": "1000000",
     "LOG_STOP_BYTES": "1000000",
     "LOG_MIN_MINUTES": "0",
@@ -141,7 +143,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 @pytest.mark.timeout(600)
-def test_hours_pass_and_a_full_replay_is_what_was_read_live(rig: Rig, tmp_path: Path) -> None:
+def test_hours_pass_and_a_full_replay_is_what_was_read_live(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     relay, seen = rig.relay, rig.seen
     assert len(rig.groups) > 2
     asked(relay, "send", '{"version":7}')
@@ -165,7 +169,8 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(rig: Rig, tmp_path: 
     check_operators_view(tmp_path, seen)
     kept = keys(relay, "firehose") + keys(relay, "jetstream")
     assert sorted(asked(relay, "rows")) == sorted(kept)
-    assert asked(relay, "reindex", "0") == 0
+    monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
+    assert main(["reindex", relay.url]) == 0
     assert sorted(asked(relay, "rows")) == sorted(kept)
     assert relay.log_tail().count('"level": "error"') == 0
     relay.stop()

@@ -20,6 +20,7 @@ COMMANDS = {
     "segments": "edgerelay_dev.operator.segments",
     "cursor": "edgerelay_dev.operator.cursor",
     "archive": "edgerelay_dev.operator.archive",
+    "reindex": "edgerelay_dev.operator.reindex",
 }
 """The module of each subcommand."""
 

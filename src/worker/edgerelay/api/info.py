@@ -7,6 +7,7 @@ from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Response, json_response
 from edgerelay.api.order import ORDERS
 from edgerelay.api.query import QUERIES
+from edgerelay.api.reindex import REINDEX_PATH
 from edgerelay.api.snapshot import Snapshot
 from edgerelay.api.subscribe import STREAMS
 
@@ -30,6 +31,7 @@ def answer_info(snapshot: Snapshot) -> Response:
                 *ORDERS,
                 *BLOB_PATHS,
                 BLOB_INDEX_PATH,
+                REINDEX_PATH,
             ],
             "retention": {"oldest_seq": log["oldest_seq"], "seconds": _kept_s(snapshot)},
             "cursor": {"oldest": log["oldest_seq"], "newest": log["last_seq"], "unit": "unix microseconds"},

@@ -32,7 +32,7 @@ from edgerelay.runtime.sweep import GRACE_US, sweep
 
 __all__ = ["REHEARSED", "ArchiveKeeper"]
 
-REHEARSED: Final = ("objects", "rows", "send", "sweep", "reindex")
+REHEARSED: Final = ("objects", "rows", "send", "sweep")
 """What may be rehearsed with an archive."""
 
 BLOCK_PAUSE_S: Final = 0.01
@@ -94,6 +94,10 @@ class ArchiveKeeper:
             self._log.write("error", "compaction_failed", {"problem": str(error)})
             return None
 
+    async def reindex(self, after_hour: int) -> int:
+        """Make some hours of the index anew (`runtime.reindex`)."""
+        return await reindex(self._objects, self._index, after_hour)
+
     async def _hosts_of(self, dids: Sequence[str]) -> list[str]:
         try:
             found: list[str] = json.loads(await self._relay.hosts(json.dumps(list(dids))))
@@ -114,8 +118,6 @@ class ArchiveKeeper:
                 for minute in range(SWEPT_MINUTES):
                     now_us = self._clock() + minute * _MINUTE_US
                     await sweep(self._objects, self._rows, now_us, self._retention_us)
-            case "reindex":
-                return json.dumps(await reindex(self._objects, self._index, int(argument)))
         return "null"
 
 

@@ -16,6 +16,7 @@ from edgerelay.api.blobs import BLOB_PATHS
 from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.order import Action, Order, answer_order, find_action, parse_order
 from edgerelay.api.query import Query, answer_query, find_query
+from edgerelay.api.reindex import REINDEX_PATH, answer_reindex, read_reindex
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import STREAMS
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
@@ -29,7 +30,10 @@ from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.snapshots import Snapshots
 from edgerelay.cloudflare.subscriber_shard import SHARD_REHEARSALS
 from edgerelay.cloudflare.subscribing import Subscribing
+from edgerelay.config import Settings
 from edgerelay.errors import InvariantError, SettingsError
+from edgerelay.runtime.object_index import ObjectIndexError
+from edgerelay.runtime.objects import ObjectStoreError
 
 __all__ = ["Default"]
 
@@ -55,6 +59,8 @@ class Default(WorkerEntrypoint):
             return await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
         if answer is None and asked.path == BLOB_INDEX_PATH:
             answer = await answer_blob_question(asked, self.env.ARCHIVE._binding, settings)
+        if answer is None and asked.path == REINDEX_PATH:
+            answer = await self._reindex(asked, settings)
         answer = answer or await self._obey(asked, request.js_object, settings.admin_token)
         answer = answer or await self._answer_query(asked, settings.admin_token)
         return to_response(finish(asked, answer or await self._answer(asked)))
@@ -95,6 +101,15 @@ class Default(WorkerEntrypoint):
         except (JsException, OSError) as error:
             return self._relay_failed(asked, error)
         return answer_order(done)
+
+    async def _reindex(self, asked: Request, settings: Settings) -> Response:
+        after_hour = read_reindex(asked, settings.admin_token)
+        if not isinstance(after_hour, int):
+            return after_hour
+        try:
+            return answer_reindex(await ArchiveKeeper(self.env, settings).reindex(after_hour))
+        except (ObjectIndexError, ObjectStoreError) as error:
+            return error_response(asked, 503, "ArchiveUnavailable", str(error)[:200])
 
     async def _answer_query(self, asked: Request, admin_token: str) -> Response | None:
         """Endpoints that RelayState itself answers; None for all others."""
