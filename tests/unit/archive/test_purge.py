@@ -33,11 +33,11 @@ EVENTS = st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(DIDS), st.in
 
 def batch_of(events: Sequence[tuple[str, str, int]], accounts: bytes = b"") -> Batch:
     builder = BatchBuilder(100)
-    seq = 100
+    seq = 101
     for kind, did, width in events:
-        seq += width
         paths = tuple(f"app.test.of{did[-1]}/{index}" for index in range(width)) if kind == "#commit" else ()
         builder.add(seq, kind, did, paths, f"{seq} {did}".encode() * 3)
+        seq += width
     return builder.build(POSITIONS, accounts)
 
 

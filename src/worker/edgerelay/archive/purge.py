@@ -10,42 +10,29 @@ and stores them is `runtime.purger`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Final
 
-from edgerelay.archive.batch import KINDS, Batch, BatchBuilder
+from edgerelay.archive.batch import KINDS, Batch, BatchBuilder, BatchHead
 from edgerelay.archive.blob_block import purge_references
-from edgerelay.archive.block import BlockError, BlockFacts, Codecs, SealedBlock, collections_of, seal, unseal
+from edgerelay.archive.block import BlockFacts, Codecs, SealedBlock, collections_of, seal
 from edgerelay.archive.container import encode_end, encode_start
 from edgerelay.archive.container_index import ContainerIndex, PlacedBlock, Stream
 from edgerelay.archive.did_filter import DidFilter
 from edgerelay.archive.firehose_block import open_batch, seal_batch
-from edgerelay.archive.jetstream import LineKind
+from edgerelay.archive.jetstream_block import open_lines
 from edgerelay.archive.joining import Joined
 
 __all__ = ["purge_batch", "purge_block", "purged_container"]
 
 _ACCOUNT: Final = "#account"
-_LINE: Final = re.compile(
-    rb'\{"did":"([^"]+)","time_us":[0-9]+,"kind":"(commit|identity|account)"'
-    rb'(?:,"commit":\{"rev":"[^"]+","operation":"[a-z]+","collection":"([^"]+)")?'
-)
-"""How lines begin, as `jetstream` writes them. The rest may be nested as deep as a record."""
-
-
-class _Line(NamedTuple):
-    """Whom a line concerns."""
-
-    did: str
-    kind: str
-    collection: str
 
 
 def purge_batch(batch: Batch, did: str) -> Batch | None:
     """The batch with slots in place of an account's events; None if it has none."""
     head = batch.head
-    gone = {index for index, owner in enumerate(head.dids) if owner == did and head.kinds[index] != _ACCOUNT}
+    gone = _indexes_of(head, did)
     if not gone:
         return None
     builder = BatchBuilder(head.prev_seq)
@@ -86,18 +73,18 @@ def _purge_frames(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock |
 
 def _purge_lines(block: SealedBlock, did: str, codecs: Codecs) -> SealedBlock | None:
     facts = block.facts
-    lines = unseal(block, codecs).splitlines(keepends=True)
-    read = [_read_line(line, facts) for line in lines]
-    kept = [index for index, line in enumerate(read) if line.did != did or line.kind == LineKind.ACCOUNT]
-    if len(kept) == len(lines):
+    head, _, lines, *_ = open_lines(block, codecs)
+    gone = _indexes_of(head, did)
+    if not gone:
         return None
-    left = [read[index] for index in kept]
+    kept = [index for index, line in enumerate(lines) if line and index not in gone]
+    kinds = [head.kinds[index] for index in kept]
     contents = facts.contents._replace(
-        counts=_counts(left),
-        collections=collections_of(line.collection for line in left if line.collection),
-        did_filter=DidFilter.of(line.did for line in left),
+        counts=tuple([kinds.count(kind) for kind in KINDS]),
+        collections=collections_of(chain.from_iterable([head.paths[index] for index in kept])),
+        did_filter=DidFilter.of(head.dids[index] for index in kept),
     )
-    return seal(b"".join([lines[index] for index in kept]), contents, codecs[facts.codec], facts.generation + 1)
+    return seal(b"".join([lines[index] + b"\n" for index in kept]), contents, codecs[facts.codec], facts.generation + 1)
 
 
 _PURGES: Final[Mapping[Stream, Callable[[SealedBlock, str, Codecs], SealedBlock | None]]] = {
@@ -107,14 +94,5 @@ _PURGES: Final[Mapping[Stream, Callable[[SealedBlock, str, Codecs], SealedBlock 
 }
 
 
-def _read_line(line: bytes, facts: BlockFacts) -> _Line:
-    found = _LINE.match(line)
-    if found is None:
-        raise BlockError(f"block {facts.contents.first_seq} to {facts.contents.last_seq}: a line that is none of ours")
-    did, kind, collection = [(text or b"").decode() for text in found.groups()]
-    return _Line(did, kind, collection)
-
-
-def _counts(lines: Iterable[_Line]) -> tuple[int, ...]:
-    kinds = [f"#{line.kind}" for line in lines]
-    return tuple([kinds.count(kind) for kind in KINDS])
+def _indexes_of(head: BatchHead, did: str) -> set[int]:
+    return {index for index, owner in enumerate(head.dids) if owner == did and head.kinds[index] != _ACCOUNT}
