@@ -28,6 +28,7 @@ from edgerelay.runtime.compaction import GRACE_US, SETTLE_US, Compaction
 from edgerelay.runtime.container_objects import read_blocks, read_index
 from edgerelay.runtime.hot_log import HotLog, LogPolicy
 from edgerelay.runtime.hour_index import HourIndex
+from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.line_writer import LineWriter
 from edgerelay.runtime.memory import ManualClock, MemoryIndex, MemoryLog, MemoryObjects, MemoryQueue
 from edgerelay.runtime.objects import ObjectStoreError
@@ -46,31 +47,37 @@ KEPT_US = 63 * 24 * HOUR_US
 
 
 _CID = cid_to_text(cid_for_raw(b"image")).encode()
-_LINE_WITH_BLOB = (
-    b'{"did":"did:plc:%%d","time_us":%%d,"kind":"commit","commit":{"rev":"","operation":"create",'
-    b'"collection":"app.test.kind%%d","rkey":"%%d","record":{"image":{"cid":"%b","mimeType":"image/png"}}}}' % _CID
-)
+_RECORD_WITH_BLOB = b',"record":{"image":{"cid":"%b","mimeType":"image/png"}}' % _CID
 
 
-def batch_of(prev_seq: int, seqs: Sequence[int], *positions: PositionFields, frame_bytes: int = 40) -> Batch:
-    """A batch of commits whose frames say their number."""
+def batch_of(
+    prev_seq: int, seqs: Sequence[int], *positions: PositionFields, frame_bytes: int = 40, width: int = 1
+) -> Batch:
+    """A batch of commits whose frames say their number.
+
+    Args:
+        width: the most operations that a commit has.
+    """
     builder = BatchBuilder(prev_seq)
     for seq in seqs:
         frame = seq.to_bytes(8, "big") * (frame_bytes // 8)
-        builder.add(seq, "#commit", f"did:plc:{seq % 7}", (f"app.test.kind{seq % 3}/{seq}",), frame)
+        paths = [f"app.test.kind{number % 3}/{number}" for number in _numbers(seq, width)]
+        builder.add(seq, "#commit", f"did:plc:{seq % 7}", paths, frame)
     return builder.build(positions, b"")
 
 
-def line_of(frame: bytes) -> bytes:
-    """The line of such a frame; some have none."""
-    seq = int.from_bytes(frame[:8], "big")
-    return b"" if seq % 5 == 0 else b'{"time_us":%d}' % seq
+def _numbers(seq: int, width: int) -> range:
+    """Of the operations of a commit."""
+    return range(seq, seq + 1 + seq // width % width)
 
 
-def line_with_blob_of(frame: bytes) -> bytes:
-    """The same with a blob in it."""
-    seq = int.from_bytes(frame[:8], "big")
-    return b"" if seq % 5 == 0 else _LINE_WITH_BLOB % (seq % 7, seq, seq % 3, seq)
+def _line(seq: int, number: int, record: bytes) -> Line:
+    did, collection = f"did:plc:{seq % 7}", f"app.test.kind{number % 3}"
+    json = (
+        b'{"did":"%b","time_us":%d,"kind":"commit","commit":{"rev":"3a","operation":"create","collection":"%b",'
+        b'"rkey":"%d"%b}}' % (did.encode(), number, collection.encode(), number, record)
+    )
+    return Line(number, LineKind.COMMIT, did, collection, json)
 
 
 class Reader:
@@ -93,6 +100,7 @@ class Reader:
             self.holes.append((self.cursor, missing_up_to))
             self.cursor = missing_up_to + 1
         if batch is not None:
+            assert isinstance(batch, Batch)
             self.seen += [(seq, frame) for seq, frame in batch.split() if seq >= self.cursor]
             self.cursor = batch.head.last_seq + 1
 
@@ -170,12 +178,23 @@ class Past:
     """A log, its archivist, and a bucket."""
 
     def __init__(
-        self, *, stop_bytes: int = 1, block_bytes: int = 200, group_bytes: int = 600, has_blobs: bool = False
+        self,
+        *,
+        stop_bytes: int = 1,
+        block_bytes: int = 200,
+        group_bytes: int = 600,
+        has_blobs: bool = False,
+        width: int = 1,
     ) -> None:
-        """`has_blobs` is whether records have some, and references to them are kept."""
+        """Nothing has happened yet.
+
+        Args:
+            has_blobs: whether records have some, and references to them are kept.
+            width: the most operations that a commit has; gaps count in so many microseconds.
+        """
         self._sqlite = Sqlite()
         self._has_blobs = has_blobs
-        self._line_of = line_with_blob_of if has_blobs else line_of
+        self._width = width
         self.sql = CrashingSql(self._sqlite)
         migrate(self.sql)
         self.objects = WaveringObjects()
@@ -216,8 +235,8 @@ class Past:
         """Write a batch of events, each so many microseconds after the one before."""
         prev_seq = self.log.last_seq
         last_seq = prev_seq or NOON_US
-        seqs = [last_seq := last_seq + gap for gap in gaps]
-        batch = batch_of(prev_seq, seqs)
+        seqs = [last_seq := last_seq + gap * self._width for gap in gaps]
+        batch = batch_of(prev_seq, seqs, width=self._width)
         self.clock.now_us = max(self.clock.now_us, last_seq)
         self.log.append(batch, self.clock.now_us, batch.head.prev_seq)
         self.events += batch.split()
@@ -267,7 +286,12 @@ class Past:
 
     def expected_lines(self) -> bytes:
         """The lines of everything that ever was written."""
-        return b"".join([line + b"\n" for _, frame in self.events if (line := self._line_of(frame))])
+        return b"".join([line.json + b"\n" for seq, _ in self.events for line in self.lines_of(seq)])
+
+    def lines_of(self, seq: int) -> list[Line]:
+        """The lines of an event; some operations have none."""
+        record = _RECORD_WITH_BLOB if self._has_blobs else b""
+        return [_line(seq, number, record) for number in _numbers(seq, self._width) if number % 5]
 
     def read_references(self) -> list[BlobReference]:
         """The references to blobs in all objects that hold them, in order."""
@@ -303,9 +327,7 @@ class Past:
     def _render(self, frame: bytes) -> Rendering:
         if frame in self.damaged_frames:
             raise RenderError("a damaged frame")
-        seq, line = int.from_bytes(frame[:8], "big"), self._line_of(frame)
-        did, collection = f"did:plc:{seq % 7}", f"app.test.kind{seq % 3}"
-        return Rendering((Line(seq, LineKind.COMMIT, did, collection, line),) if line else ())
+        return Rendering(tuple(self.lines_of(int.from_bytes(frame[:8], "big"))) if frame else ())
 
     def deliver(self, number: int, attempts: int = 1) -> bool:
         """Hand the archiver a message that was sent, for the first time or again; tells whether it is done with."""
@@ -326,7 +348,11 @@ class Past:
 
     def replay(self) -> Replay[Batch]:
         """A replay that has read nothing yet."""
-        return Replay(self.reader(), self._read_log, self.lines)
+        return Replay(self.reader(), self.kept_lines(), self._read_log, self.lines)
+
+    def kept_lines(self) -> KeptLines:
+        """The lines of the archive, of which nothing has been read yet."""
+        return KeptLines(self.objects, {ZLIB: ZlibCodec()}, self.lines)
 
     async def _read_log(self, cursor: int) -> History[Batch]:
         batch, missing_up_to = self.log.read(cursor), self.log.missing_up_to

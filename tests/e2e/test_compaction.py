@@ -26,6 +26,7 @@ from edgerelay_dev.network.background import NetworkThread
 from edgerelay_dev.operator.simulator_objects import SimulatorObjects
 from tests.coroutines import finished
 from tests.e2e.exports import exported_frames
+from tests.e2e.jetstream_reader import check_lines, query_of, read_lines
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Subscriber, wait_until
 
@@ -129,6 +130,10 @@ class Rig:
         self.groups = keys(self.relay, "groups")
         wait_until(lambda: len(keys(self.relay, "jetstream")) == len(self.groups), LIMIT_S, "lines of every group")
 
+    def lines(self) -> list[bytes]:
+        """The lines of all that was seen."""
+        return [line.json for _, frame in self.seen for line in render(frame).lines]
+
     def shift(self, seconds: int) -> None:
         """Start the relay again with another clock. No host is read any more: its clock would be another."""
         self.relay.stop()
@@ -174,7 +179,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(
     assert sorted(asked(relay, "rows")) == sorted(kept)
     assert relay.log_tail().count('"level": "error"') == 0
     relay.stop()
-    assert lines_in(tmp_path) == [line.json for _, frame in seen for line in render(frame).lines]
+    assert lines_in(tmp_path) == rig.lines()
 
     rig.shift(OUTLIVED_S)
     asked(relay, "sweep")
@@ -196,4 +201,24 @@ def test_a_damaged_group_stays_where_it_is_and_the_others_are_joined(rig: Rig, t
     assert keys(relay, "quarantine") == [quarantine_key(ObjectName.parse(bad))]
     wait_until(lambda: figures(relay)["quarantined"] == 1, LIMIT_S, "figures")
     relay.stop()
-    assert lines_in(tmp_path) == [line.json for _, frame in rig.seen for line in render(frame).lines]
+    assert lines_in(tmp_path) == rig.lines()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("compress", ["false", "true"])
+def test_readers_of_jetstream_get_the_lines_that_lie_there_and_need_no_frames(
+    rig: Rig, tmp_path: Path, compress: str
+) -> None:
+    relay, expected = rig.relay, [line.decode() for line in rig.lines()]
+    for seconds in (CLOSED_S, SPARED_S):
+        rig.shift(seconds)
+        relay.fire_cron()
+    assert keys(relay, "groups") == []
+    segments = keys(relay, "firehose")
+    relay.stop()
+    for key in segments:
+        damage(tmp_path, key)
+    relay.start()
+    query = query_of(cursor=rig.seen[0][0], compress=compress)
+    check_lines(read_lines(relay, len(expected), query), expected)
+    assert "archive_damaged" not in relay.log_tail()

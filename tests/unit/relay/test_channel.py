@@ -11,5 +11,9 @@ def test_channels_are_equal_by_what_they_say() -> None:
     assert len({one, same, FIREHOSE, Channel()}) == 2
 
 
+def test_lines_may_be_packed() -> None:
+    assert [wire for wire in Wire if wire.has_lines] == [Wire.LINES, Wire.ZSTD_LINES]
+
+
 def test_the_names_of_wires_are_kept_with_sockets() -> None:
     assert [str(wire) for wire in Wire] == ["frames", "lines", "zstd", "events"]

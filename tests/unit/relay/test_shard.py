@@ -182,7 +182,7 @@ class Theatre:
                 case Read(name, cursor, wanted):
                     assert name not in self.reads
                     assert name not in self.answers
-                    self.reads[name] = cursor, wanted
+                    self.reads[name] = cursor, wanted.filter
                 case CloseReader(name, reason):
                     self.readers[name].closed = reason
 

@@ -13,7 +13,7 @@ from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.relay.sealing import RETRY_CAP_US, RETRY_US
 from tests.coroutines import finished
-from tests.histories import NOON_US, SEAL_US, Past, line_of
+from tests.histories import NOON_US, SEAL_US, Past
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ class TestAnnouncements:
         assert (past.archivist.groups, past.archivist.failures, past.archivist.last_problem) == (2, 0, "")
         assert [line["problem"] for line in past.lines.named("announcement_failed")] == ["down", "down"]
         past.compact_all()
-        assert past.read_lines() == b"".join([line_of(frame) + b"\n" for _, frame in past.events if line_of(frame)])
+        assert past.read_lines() == past.expected_lines()
 
 
 STEPS = st.lists(

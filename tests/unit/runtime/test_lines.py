@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgerelay.archive.batch import BatchHead
 from edgerelay.archive.jetstream import render
+from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.relay.channel import Message, Wire
 from edgerelay.runtime.lines import ENTRY_BYTES, LINES_BYTES, Lines
@@ -126,3 +127,34 @@ def test_an_operation_without_a_line_is_logged_where_one_looks_for_it() -> None:
     assert rig.all(Wire.LINES, batch_of(frames.frame("#commit", {**body, "ops": [operation], "blocks": b""}))) == [()]
     (line,) = rig.log.lines
     assert line == ("debug", "lines_skipped", {"seq": frames.NOW_US, "reasons": ["bad_car"]})
+
+
+def kept_lines(*raws: bytes, first_seq: int = frames.NOW_US) -> LineBlock:
+    """A block of the lines of frames of accounts."""
+    head = batch_of(*raws, first_seq=first_seq).head
+    return LineBlock(head, first_seq, [render(raw).lines[0].json for raw in raws], 0)
+
+
+class TestKeptLines:
+    def test_they_are_sent_as_they_lie_there(self) -> None:
+        rig, raw = Rig(), account(frames.NOW_US)
+        rendered, _ = rig.lines.render(Wire.LINES, batch_of(raw), 0)
+        kept_bytes = rig.lines.kept_bytes
+        assert Rig().lines.render(Wire.LINES, kept_lines(raw), 0) == (list(rendered), False)
+        assert rig.lines.render(Wire.LINES, kept_lines(raw), 0) == (list(rendered), False)
+        assert (rig.looked_at, rig.lines.kept_bytes) == (1, kept_bytes)
+
+    def test_they_are_packed_once(self) -> None:
+        rig, block = Rig(), kept_lines(account(frames.NOW_US))
+        packed, is_made = rig.lines.render(Wire.ZSTD_LINES, block, 0)
+        assert [message.data for message in packed] == [[b"packed " + block.lines[0]]]
+        assert is_made
+        assert rig.lines.render(Wire.ZSTD_LINES, block, 0) == (packed, False)
+        assert (rig.packed, rig.looked_at) == (1, 0)
+
+    def test_a_line_is_not_taken_for_the_event_whose_number_it_has(self) -> None:
+        rig, raw = Rig(), account(frames.NOW_US)
+        _, body = frames.parts(frames.commit(frames.NOW_US, DID, REV))
+        without = frames.frame("#commit", {**body, "blocks": b""})
+        assert rig.lines.render(Wire.ZSTD_LINES, batch_of(without), 0)[0] == ()
+        assert len(rig.lines.render(Wire.ZSTD_LINES, kept_lines(raw), 0)[0]) == 1

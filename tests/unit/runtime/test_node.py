@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.batch import Batch
-from edgerelay.archive.codec import ZlibCodec
+from edgerelay.archive.codec import ZLIB, ZlibCodec
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.atproto.frames import MAX_FRAME_BYTES
 from edgerelay.atproto.identity import Identity
@@ -35,6 +35,7 @@ from edgerelay.relay.upstream import PauseReason, UpstreamState
 from edgerelay.relay.vetting import LookupsDue
 from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay.runtime.interpreter import Ports
+from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.memory import (
     ManualClock,
     ManualTimer,
@@ -1017,13 +1018,13 @@ def archived_commits(world: World, count: int) -> list[tuple[int, bytes]]:
 
 def replayed(world: World) -> list[tuple[int, bytes]]:
     """What a reader gets that asks for everything, from the archive and the log."""
-    codec = ZlibCodec()
-    archive = ArchiveReader(world.objects, lambda block: open_batch(block, {codec.id: codec}))
+    codecs = {ZLIB: ZlibCodec()}
+    archive = ArchiveReader(world.objects, lambda block: open_batch(block, codecs))
 
     async def read(cursor: int) -> History[Batch]:
         return History(*world.node.read(cursor))
 
-    replay = Replay(archive, read, world.log)
+    replay = Replay(archive, KeptLines(world.objects, codecs, world.log), read, world.log)
     found: list[tuple[int, bytes]] = []
     cursor = 1
     while True:
@@ -1031,6 +1032,7 @@ def replayed(world: World) -> list[tuple[int, bytes]]:
         assert history.missing_up_to < cursor, "nothing is missing"
         if history.batch is None:
             return found
+        assert isinstance(history.batch, Batch)
         found += [(seq, frame) for seq, frame in history.batch.split() if seq >= cursor]
         cursor = history.batch.head.last_seq + 1
 

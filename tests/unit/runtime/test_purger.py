@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.archive.batch import Batch
 from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.container_index import Stream
 from edgerelay.archive.firehose_block import open_batch
@@ -71,6 +72,7 @@ class Stand:
             assert history.missing_up_to < cursor
             if history.batch is None:
                 return found
+            assert isinstance(history.batch, Batch)
             found += [(seq, frame) for seq, frame in history.batch.split() if seq >= cursor]
             cursor = history.batch.head.last_seq + 1
 

@@ -1,7 +1,7 @@
 """Replay: a reader with any cursor sees what was written, once and in order, out of the archive and then the log.
 
-The last test lets chance write history, archive it and forget it while readers read, and compares what each saw with
-the list of everything that was written.
+The last tests let chance write history, archive it and forget it while readers read, and compare what each saw with the
+list of everything that was written: readers of frames, and readers of Jetstream, whose lines may lie in the archive.
 """
 
 from __future__ import annotations
@@ -11,16 +11,25 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from edgerelay.archive.batch import Batch
 from edgerelay.archive.block import Contents
+from edgerelay.archive.codec import ZLIB, ZlibCodec
 from edgerelay.archive.cutting import HOUR_US
-from edgerelay.archive.object_names import ObjectName
+from edgerelay.archive.object_names import Folder, ObjectName
+from edgerelay.atproto.messages import MAX_OPS
+from edgerelay.relay.channel import Channel, Wire
+from edgerelay.relay.filters import EVERYTHING, Filter
 from edgerelay.relay.shard import History
+from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.purger import REST_US, Purger
+from edgerelay.runtime.purges import Purges
 from edgerelay.runtime.replay import RelayAwayError, Replay
-from tests.coroutines import finished
+from tests.coroutines import finished, no_pause
 from tests.histories import NOON_US, Past, Reader
+from tests.line_readers import LineReader
 
 
 @pytest.fixture
@@ -155,7 +164,7 @@ class TestWithoutTheLog:
         async def away(_: int) -> History[Batch]:
             raise RelayAwayError("stopped")
 
-        return Replay(past.reader(), away, past.lines)
+        return Replay(past.reader(), past.kept_lines(), away, past.lines)
 
     @pytest.mark.parametrize("cursor", [1, NOON_US + 1, NOON_US + 33, NOON_US + 60])
     def test_the_archive_is_read_to_its_end_and_then_one_waits(
@@ -220,3 +229,118 @@ def test_every_reader_sees_everything_from_its_cursor_on(
         assert not reader.holes
         assert reader.seen == [event for event in past.events if event[0] >= reader.first]
     past.close()
+
+
+EVENT_GAPS = st.lists(st.one_of(st.integers(1, 9), st.integers(1, HOUR_US // 4)), min_size=1, max_size=9)
+WANTED = st.sampled_from(
+    [EVERYTHING, Filter(collections=frozenset(["app.test.kind1"])), Filter(dids=frozenset(["did:plc:2", "did:plc:3"]))]
+)
+HIDDEN = "did:plc:3"
+NUMBERS = st.integers(0, 200)
+LINE_WIRES = st.sampled_from([Wire.LINES, Wire.ZSTD_LINES])
+
+
+class LineHistories(RuleBasedStateMachine):
+    """Chance writes, archives, joins, loses, damages and purges; what readers of lines get never shows it."""
+
+    @initialize(stop_bytes=st.sampled_from([1, 1_000, 10**6]), hidden=st.sampled_from(["", HIDDEN]))
+    def begin(self, stop_bytes: int, hidden: str) -> None:
+        self.past = Past(stop_bytes=stop_bytes, width=3)
+        self.hidden = frozenset(filter(None, [hidden]))
+        self.replay = self.past.replay()
+        self.delivered = 0
+        self.readers: list[LineReader] = []
+        self._read_from(1, Channel(Wire.LINES))
+
+    @rule(gaps=EVENT_GAPS)
+    def write(self, gaps: list[int]) -> None:
+        self.past.write(*gaps)
+
+    @rule(number=NUMBERS, wanted=WANTED, wire=LINE_WIRES, beside=st.integers(-1, 3))
+    def come(self, number: int, wanted: Filter, wire: Wire, beside: int) -> None:
+        """A client's cursor may be anything."""
+        cursor = self._near(number) + beside
+        self._read_from(max(0, cursor - MAX_OPS + 1), Channel(wire, wanted), cursor)
+
+    @rule(number=NUMBERS, wanted=WANTED, wire=LINE_WIRES)
+    def fall_behind(self, number: int, wanted: Filter, wire: Wire) -> None:
+        """A reader that was live had all of an event, whatever its width."""
+        self._read_from(self._near(number) + 1, Channel(wire, wanted))
+
+    def _near(self, number: int) -> int:
+        return self.past.events[number % len(self.past.events)][0] if self.past.events else NOON_US
+
+    def _read_from(self, cursor: int, channel: Channel, first_number: int = 0) -> None:
+        self.readers.append(LineReader(self.past, self.replay, cursor, channel, self.hidden, first_number))
+
+    @rule(number=NUMBERS)
+    def step(self, number: int) -> None:
+        self.readers[number % len(self.readers)].step()
+
+    @rule()
+    def archive(self) -> None:
+        self.past.archive_all()
+
+    @rule()
+    def deliver(self) -> None:
+        """The lines of the next groups are written."""
+        while self.delivered < len(self.past.queue.messages):
+            self.past.deliver(self.delivered)
+            self.delivered += 1
+
+    @rule(number=NUMBERS)
+    def deliver_one(self, number: int) -> None:
+        """Lines come late and in any order."""
+        if self.past.queue.messages:
+            self.past.deliver(number % len(self.past.queue.messages))
+
+    @rule(segment_bytes=st.sampled_from([1_000, 10**6]))
+    def compact(self, segment_bytes: int) -> None:
+        self.past.clock.now_us += HOUR_US
+        self.past.compact(segment_bytes)
+
+    @rule(number=NUMBERS)
+    def cannot_be_rendered(self, number: int) -> None:
+        """And its group has no lines."""
+        if self.past.events:
+            self.past.damaged_frames.add(self.past.events[number % len(self.past.events)][1])
+
+    @rule(number=NUMBERS, is_lost=st.booleans())
+    def lose_lines(self, number: int, is_lost: bool) -> None:
+        objects = self.past.objects.objects
+        names = [name for name in sorted(objects) if name.startswith(Folder.JETSTREAM)]
+        if names and is_lost:
+            del objects[names[number % len(names)]]
+        elif names:
+            name = names[number % len(names)]
+            objects[name] = objects[name][:-1]
+
+    @rule()
+    def forget(self) -> None:
+        """The shard begins anew."""
+        self.replay = self.past.replay()
+        for reader in self.readers:
+            reader.replay = self.replay
+
+    @precondition(lambda self: self.hidden)
+    @rule()
+    def purge(self) -> None:
+        """Frames and lines of the account that is hidden go, unless it takes too long."""
+        past = self.past
+        purges, audit = Purges(past.sql), Audit(past.sql)
+        purger = Purger(past.objects, {ZLIB: ZlibCodec()}, purges, audit, lambda: past.log, past.lines, past.clock)
+        purger.order(HIDDEN)
+        for _ in range(5):
+            past.clock.now_us += REST_US
+            finished(purger.run(no_pause))
+
+    def teardown(self) -> None:
+        for reader in self.readers:
+            reader.read_all()
+            assert not reader.holes
+            assert reader.seen == reader.expected()
+        self.past.close()
+
+
+def test_readers_of_jetstream_get_the_lines_of_everything_whatever_lines_lie_there() -> None:
+    run_state_machine_as_test(LineHistories)

@@ -25,6 +25,7 @@ from edgerelay.api.subscription import Subscription
 from edgerelay.archive.batch import HEAD_VERSION
 from edgerelay.archive.firehose_block import open_batch
 from edgerelay.archive.hiding import HidingError
+from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.cloudflare.brotli import BrotliCodec
 from edgerelay.cloudflare.bucket import Bucket
 from edgerelay.cloudflare.buffered import Buffered, cut_batch, frame_of, load_block
@@ -41,8 +42,8 @@ from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.zstd import LinePacker
+from edgerelay.relay.channel import Channel
 from edgerelay.relay.cursor import Start, Window
-from edgerelay.relay.filters import Filter
 from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.relay.placement import ShardName
 from edgerelay.relay.roster import ShardLoad
@@ -52,6 +53,7 @@ from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay.runtime.audience import Audience
 from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hidden_reader import HiddenReader
+from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.lines import Lines
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.replay import RelayAwayError, Replay
@@ -104,12 +106,15 @@ class SubscriberShard(DurableObject):
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._hidden = HiddenAccounts()
         lines: Lines[Buffered] = Lines(frame_of, LinePacker().pack, to_js, self._log)
-        self._shard: Shard[Buffered] = Shard(policy, self._readers.unsent, lines.render, self._hidden.indexes)
+        self._shard: Shard[Buffered | LineBlock] = Shard(
+            policy, self._readers.unsent, lines.render, self._hidden.indexes
+        )
         self._audience = Audience(Seats(DurableSql(self._raw, Buffers())))
-        codec = BrotliCodec()
+        codecs = {BrotliCodec.id: BrotliCodec()}
         bucket = Bucket(env.ARCHIVE._binding)
-        archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, {codec.id: codec})))
-        self._replay: Replay[Buffered] = Replay(archive, self._relay.read, self._log)
+        archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, codecs)))
+        kept_lines = KeptLines(bucket, codecs, self._log)
+        self._replay: Replay[Buffered] = Replay(archive, kept_lines, self._relay.read, self._log)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_timer = PlatformTimer(self._pace, self._clock)
@@ -346,10 +351,10 @@ class SubscriberShard(DurableObject):
         else:
             self._pump()
 
-    async def _read(self, reader: str, cursor: int, wanted: Filter) -> None:
+    async def _read(self, reader: str, cursor: int, channel: Channel) -> None:
         await self._readers.wait_for_memory()
         try:
-            history = await self._replay.find(cursor, wanted.may_match())
+            history = await self._replay.find(cursor, channel.filter.may_match(), channel.wire)
         except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
             await asyncio.sleep(READ_RETRY_S)
@@ -376,8 +381,8 @@ class SubscriberShard(DurableObject):
                     said = self._audience.say(reader, name, message, is_error=is_error)
                     if said is not None:
                         self._readers.send(reader, [to_js(said)])
-                case Read(reader, cursor, wanted):
-                    self._tasks.spawn(self._read(reader, cursor, wanted))
+                case Read(reader, cursor, channel):
+                    self._tasks.spawn(self._read(reader, cursor, channel))
                 case CloseReader(reader, reason):
                     self._readers.close(reader, reason)
 

@@ -28,6 +28,11 @@ class Wire(StrEnum):
     EVENTS = "events"
     """Jetstream v2: a text for each operation, and for each `#sync`."""
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether what is sent are lines, as the archive keeps them, too."""
+        return self in (Wire.LINES, Wire.ZSTD_LINES)
+
 
 class Message(NamedTuple):
     """One message, ready to send."""

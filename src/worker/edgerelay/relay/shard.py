@@ -35,7 +35,6 @@ from edgerelay.atproto.messages import MAX_OPS
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
-from edgerelay.relay.filters import Filter
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
 from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, outdated, refuse, refuse_future
@@ -49,7 +48,7 @@ SHARED_UNSENT_BYTES: Final = 4_000_000
 batches on its way, of `BATCH_BYTES` each, and to call it behind at each of them costs two reads for one."""
 
 B = TypeVar("B", bound=HasFrames)
-H = TypeVar("H", bound=HasHead)
+H = TypeVar("H", bound=HasHead, covariant=True)
 
 
 class ShardPolicy(NamedTuple):
@@ -92,8 +91,8 @@ class _Reader(Generic[B]):
 
     live_if_future: bool = False
     batch: B | None = None
-    reading: Filter | None = None
-    """By which the answer that it waits for was asked for."""
+    reading: Channel | None = None
+    """For which the answer that it waits for was asked for."""
 
     unsent_bytes: int = 0
 
@@ -228,8 +227,8 @@ class Shard(Generic[B]):
         if reader is None or reader.reading is None:
             return []
         asked, reader.reading = reader.reading, None
-        if asked != self._channels[reader_id].filter:
-            return []  # asked for by a filter that is no longer the reader's: it asks again
+        if asked != self._channels[reader_id]:
+            return []  # asked for when the reader wanted something else: it asks again
         reader.batch = history.batch
         if reader.cursor <= history.passed_up_to:
             reader.cursor = history.passed_up_to + 1
@@ -356,7 +355,7 @@ class Shard(Generic[B]):
         if self.head is not None and reader.cursor > self.head:
             self._go_live(reader)
             return [], 0
-        reader.reading = self._channels[reader.id].filter
+        reader.reading = self._channels[reader.id]
         return [Read(reader.id, reader.cursor, reader.reading)], 0
 
     def _end_doubt(self, reader: _Reader[B]) -> list[ShardCommand]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from edgerelay.relay.filters import Filter
+from edgerelay.relay.channel import Channel
 
 __all__ = [
     "CloseReader",
@@ -40,11 +40,11 @@ class SendControl(NamedTuple):
 
 class Read(NamedTuple):
     """Ask for the batch with the first number that is at least `cursor`; answer with `Shard.answer`. What cannot pass
-    the filter may be left out."""
+    the channel's filter may be left out, and a batch may have what is sent on its wire in place of frames."""
 
     reader: str
     cursor: int
-    filter: Filter
+    channel: Channel
 
 
 class CloseReader(NamedTuple):

@@ -31,11 +31,12 @@ from edgerelay.runtime.recent import Recent
 __all__ = ["READ_BYTES", "ArchiveReader", "DamagedError"]
 
 RECENT_INDEXES: Final = 8
-"""Objects whose indexes are kept, and as many used before them: that of a segment of 64 MB takes about a megabyte."""
+"""Objects whose indexes are kept, and as many used before them: that of a segment of 64 MB of frames takes about a
+megabyte."""
 
 RECENT_BLOCKS: Final = 4
 """Blocks that are kept, and as many used before them: readers that catch up together unpack each once. A block has some
-400 KB, and 240 KB packed; one with the largest event has 5 MB more."""
+400 KB, and 240 KB packed; one with the largest event has 5 MB more. One of lines has 40 to 120 KB, and rarely 4 MB."""
 
 READ_BYTES: Final = 1_000_000
 """Packed blocks that are read in one call, if they follow each other: who has read one wants the next."""
@@ -70,6 +71,7 @@ class ArchiveReader(Generic[B]):
         segments: Folder = Folder.FIREHOSE,
         growing: Folder = Folder.GROUPS,
         read_bytes: int = READ_BYTES,
+        recent_indexes: int = RECENT_INDEXES,
     ) -> None:
         """`load` makes of a block what readers are handed, or raises `BlockError`; it is kept for those that follow.
 
@@ -81,7 +83,7 @@ class ArchiveReader(Generic[B]):
         self._load = load
         self._read_bytes = read_bytes
         self._names = ArchiveNames(objects, segments, growing)
-        self._indexes: Recent[str, ContainerIndex] = Recent(RECENT_INDEXES)
+        self._indexes: Recent[str, ContainerIndex] = Recent(recent_indexes)
         self._packed: Recent[_BlockKey, SealedBlock] = Recent(RECENT_BLOCKS)
         self._blocks: Recent[_BlockKey, B] = Recent(RECENT_BLOCKS)
         self._lock = asyncio.Lock()

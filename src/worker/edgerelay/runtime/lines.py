@@ -2,6 +2,8 @@
 
 A line is rendered when a reader's filter lets its event pass, and not before; then it is kept for the others, as long
 as newer ones leave it room. An event that has no line, or cannot be rendered, has no messages.
+
+A block of lines from the archive has them already: there, nothing is rendered, and an event is one line.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from edgerelay.archive.jetstream import render
+from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.relay.channel import Message, Wire
 from edgerelay.relay.ring import HasHead
@@ -25,6 +28,9 @@ ENTRY_BYTES: Final = 200
 """What an event takes beside the bytes of its messages."""
 
 B = TypeVar("B", bound=HasHead)
+
+_Key = tuple[Wire, int, bool]
+"""The number of an event, or of a line, and whether it is one: the first line of an event has the event's number."""
 
 
 class Lines(Generic[B]):
@@ -50,32 +56,39 @@ class Lines(Generic[B]):
         self._binary = binary
         self._sink = sink
         self._limit_bytes = limit_bytes
-        self._kept: dict[tuple[Wire, int], tuple[tuple[Message, ...], int]] = {}
+        self._kept: dict[_Key, tuple[tuple[Message, ...], int]] = {}
         self.kept_bytes = 0
 
-    def render(self, wire: Wire, batch: B, index: int) -> tuple[Sequence[Message], bool]:
+    def render(self, wire: Wire, batch: B | LineBlock, index: int) -> tuple[Sequence[Message], bool]:
         """The messages of an event, and whether they had to be made."""
-        key = wire, batch.head.seqs[index]
+        if isinstance(batch, LineBlock) and wire is Wire.LINES:
+            return [_message(batch.head.seqs[index], batch.lines[index])], False
+        key = wire, batch.head.seqs[index], isinstance(batch, LineBlock)
         kept = self._kept.get(key)
         if kept is not None:
             return kept[0], False
-        make = {Wire.LINES: self._texts, Wire.ZSTD_LINES: self._packed, Wire.EVENTS: self._events}[wire]
         try:
-            messages = make(batch, index)
+            messages = self._make(wire, batch, index)
         except Exception as error:  # noqa: BLE001 - whatever it is, all other readers would miss the batch with it
             messages = ()
             self._sink.write("error", "not_rendered", {"seq": key[1], "problem": repr(error)})
         self._keep(key, messages)
         return messages, True
 
+    def _make(self, wire: Wire, batch: B | LineBlock, index: int) -> tuple[Message, ...]:
+        if wire is Wire.ZSTD_LINES:
+            return self._packed(batch, index)
+        assert not isinstance(batch, LineBlock), "nobody gets lines who wants events"
+        return self._texts(batch, index) if wire is Wire.LINES else self._events(batch, index)
+
     def _texts(self, batch: B, index: int) -> tuple[Message, ...]:
         lines, skipped = render(self._frame(batch, index))
         if skipped:
             reasons = sorted({str(each.reason) for each in skipped})
             self._sink.write("debug", "lines_skipped", {"seq": batch.head.seqs[index], "reasons": reasons})
-        return tuple([Message(line.time_us, len(line.json), line.json.decode()) for line in lines])
+        return tuple([_message(line.time_us, line.json) for line in lines])
 
-    def _packed(self, batch: B, index: int) -> tuple[Message, ...]:
+    def _packed(self, batch: B | LineBlock, index: int) -> tuple[Message, ...]:
         texts, _ = self.render(Wire.LINES, batch, index)
         packed = [(text.number, self._pack(text.data.encode())) for text in texts]
         return tuple([Message(number, len(data), self._binary(data)) for number, data in packed])
@@ -84,10 +97,14 @@ class Lines(Generic[B]):
         events = render_events(self._frame(batch, index))
         return tuple([Message(event.number, len(event.json.encode()), event.json) for event in events])
 
-    def _keep(self, key: tuple[Wire, int], messages: tuple[Message, ...]) -> None:
+    def _keep(self, key: _Key, messages: tuple[Message, ...]) -> None:
         size_bytes = ENTRY_BYTES + sum([message.size_bytes for message in messages])
         self._kept[key] = messages, size_bytes
         self.kept_bytes += size_bytes
         while self.kept_bytes > self._limit_bytes:
             oldest = next(iter(self._kept))
             self.kept_bytes -= self._kept.pop(oldest)[1]
+
+
+def _message(time_us: int, line: bytes) -> Message:
+    return Message(time_us, len(line), line.decode())
