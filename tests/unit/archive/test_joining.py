@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgerelay.archive.block import SealedBlock
 from edgerelay.archive.container_index import Stream
 from edgerelay.archive.firehose_block import seal_batch
-from edgerelay.archive.joining import Joining
+from edgerelay.archive.joining import JOINED_BLOCKS, Joining
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.errors import InvariantError
 from tests.packing import HOUR_US, PLAIN, a_batch, container_of, jetstream_blocks, open_container
@@ -56,6 +56,14 @@ def test_there_is_room_for_one_and_then_for_what_fits() -> None:
     exact = Joining(both)
     assert exact.take(first)
     assert exact.take(second)
+
+
+def test_there_are_no_more_blocks_than_a_reader_wants_to_hold() -> None:
+    blocks = chain(JOINED_BLOCKS + 1)
+    most, one = open_container(container_of(blocks[:-1])), open_container(container_of(blocks[-1:]))
+    joining = Joining(10**9)
+    assert joining.take(most)
+    assert not joining.take(one)
 
 
 def test_a_hole_is_not_joined_nor_is_what_overlaps_or_is_of_another_stream() -> None:

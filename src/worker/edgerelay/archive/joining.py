@@ -9,14 +9,19 @@ It does not read or write, and does not choose what is joined; it only says whet
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from edgerelay.archive.container import MAX_FOOTER_BYTES, OWN_ENTRIES_BYTES, encode_end, encode_start
-from edgerelay.archive.container_index import MAX_BLOCKS, ContainerHeader, ContainerIndex, PlacedBlock
+from edgerelay.archive.container_index import ContainerHeader, ContainerIndex, PlacedBlock
 from edgerelay.archive.index_entries import largest_entry_bytes
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.errors import InvariantError
 
-__all__ = ["Joined", "Joining"]
+__all__ = ["JOINED_BLOCKS", "Joined", "Joining"]
+
+JOINED_BLOCKS: Final = 1_024
+"""Blocks of what is joined: a reader holds its index, some 4 KB a block. Of frames 64 MB are a quarter of that, of
+lines five times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Joining:
             self._follows(index)
             and self._blocks_bytes + blocks_bytes <= self._limit_bytes
             and self._footer_bytes + footer_bytes <= MAX_FOOTER_BYTES
-            and self._block_count + len(index.blocks) <= MAX_BLOCKS
+            and self._block_count + len(index.blocks) <= JOINED_BLOCKS
         ):
             return False
         self._indexes.append(index)
