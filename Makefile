@@ -27,7 +27,7 @@ help:
 	@echo 'make test    all checks'
 	@echo 'make lint    only those that run nothing: ruff and mypy'
 	@echo 'make fuzz    a coverage-guided search for inputs that raise what they must not: FUZZ_SECONDS= (60) for each of'
-	@echo '             seventeen targets, going on where the last search ended; ends with an error if something is found'
+	@echo '             eighteen targets, going on where the last search ended; ends with an error if something is found'
 	@echo 'make bench   the benchmarks'
 	@echo 'make setup   only fetch and prepare what the others need'
 	@echo 'make clean   remove what setup made'

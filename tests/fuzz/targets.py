@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 
 import cbor2
 
+from edgerelay.api.jetstream import MAX_REASON_BYTES, Close
+from edgerelay.api.jetstream import parse_message as parse_client_message
 from edgerelay.api.message import Request, Response
 from edgerelay.api.query import answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
-from edgerelay.api.subscribe import parse_subscription
+from edgerelay.api.subscribe import STREAMS
 from edgerelay.archive.batch import BatchError, decode_message
 from edgerelay.archive.block import BlockError, SealedBlock
 from edgerelay.archive.container import read_header
@@ -264,6 +266,9 @@ def _jetstream(data: bytes) -> None:
     script = Script(data)
     raw = script.rest() if script.number(2) else _edited_event(script)[1]
     lines, skipped = render(raw)
+    if not raw:
+        assert not lines, "it was purged"
+        return
     frame = decode_frame(raw)
     assert isinstance(frame, Frame)
     message = parse_message(frame.kind, frame.body)
@@ -317,7 +322,7 @@ def _request(data: bytes) -> None:
     pairs = (line.partition(":") for line in lines)
     headers = {name.lower(): value for name, _, value in pairs}
     request = Request(method, path, parse_qsl(query, keep_blank_values=True), headers, "request-1")
-    answers = [parse_subscription(request), preflight(request)]
+    answers = [*(parse(request) for parse in STREAMS.values()), preflight(request)]
     route = find_route(request)
     question = find_query(request, "token")
     if question is not None and not isinstance(question, Response):
@@ -326,7 +331,15 @@ def _request(data: bytes) -> None:
         if isinstance(answer, Response):
             finish(request, answer)
             assert 200 <= answer.status < 600
-            assert not answer.body or json.loads(answer.body)
+            is_json = "json" in answer.headers["content-type"] if answer.body else False
+            assert not is_json or json.loads(answer.body)
+
+
+def _options(data: bytes) -> None:
+    """What a client of Jetstream says."""
+    asked = parse_client_message(data.decode("latin-1"))
+    if isinstance(asked, Close):
+        assert len(asked.reason.encode()) <= MAX_REASON_BYTES
 
 
 def _text(data: bytes) -> None:
@@ -366,7 +379,13 @@ _TEXTS: Final = (
     "at://a.example.org/app.bsky.feed.post/self",
     cid_to_text(samples.value(b"")),
 )
+_OPTIONS: Final = (
+    json.dumps({"type": "options_update", "payload": {"wantedDids": [_DID], "wantedCollections": ["app.bsky.*"]}}),
+    '{"type":"options_update","payload":{"maxMessageSizeBytes":1000}}',
+    '{"type":"other"}',
+)
 _REQUESTS: Final = (
+    "GET /subscribe?wantedCollections=app.bsky.feed.*&cursor=1\nupgrade:websocket",
     "GET /xrpc/com.atproto.sync.subscribeRepos?cursor=12\nupgrade:websocket",
     "GET /admin/hosts/pds.example.org/rejects\nauthorization:Bearer token",
     f"HEAD /xrpc/com.atproto.sync.getRepoStatus?did={_DID}",
@@ -433,5 +452,6 @@ TARGETS: Final = {
         lambda: [b"\0" + container_of(firehose_blocks()), b"\1", b"\2", b"\1\1\1\1\1", b"\2\x50\1\1\7"],
     ),
     "request": Target(_request, (), lambda: [each.encode() for each in _REQUESTS]),
+    "options": Target(_options, (), lambda: [each.encode() for each in _OPTIONS]),
     "text": Target(_text, (WireError,), lambda: [each.encode() for each in _TEXTS]),
 }
