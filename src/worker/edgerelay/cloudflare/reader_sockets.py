@@ -26,7 +26,7 @@ from edgerelay.relay.roster import Admission, Ending, Reader, Roster
 from edgerelay.runtime.audience import POLICY_VIOLATION
 from edgerelay.runtime.seats import Seat
 
-__all__ = ["ReaderSockets", "close_socket"]
+__all__ = ["CLOSING_MS", "ReaderSockets", "close_socket"]
 
 AGENT_CHARS: Final = 80
 """Of a client's User-Agent, which goes into the log."""
@@ -36,6 +36,10 @@ RETRY_AFTER_S: Final = "30"
 
 RELIEVE_US: Final = 250_000
 """Microseconds between two looks at all sockets, which take 2 us each."""
+
+CLOSING_MS: Final = 1_000
+"""Milliseconds between two looks at sockets that were closed and whose peers are not gone, whether anything comes or
+not: nobody feeds a shard without readers."""
 
 _TAG: Final = "reader"
 _ENDINGS: Final = {
@@ -152,6 +156,11 @@ class ReaderSockets:
         close_socket(socket, code, reason)
         if getattr(socket, "bufferedAmount", 0):
             self._closing[reader] = socket
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether sockets that were closed still hold something."""
+        return bool(self._closing)
 
     def relieve(self, ring: Ring[Any], history_bytes: int) -> None:
         """See what all of this holds in memory, and give way if the isolate has too little left."""

@@ -34,7 +34,7 @@ from edgerelay.cloudflare.clock import make_clock
 from edgerelay.cloudflare.isolate import end_object, isolate_name
 from edgerelay.cloudflare.log import JsonLog
 from edgerelay.cloudflare.plain_object import plain_object
-from edgerelay.cloudflare.reader_sockets import ReaderSockets, close_socket
+from edgerelay.cloudflare.reader_sockets import CLOSING_MS, ReaderSockets, close_socket
 from edgerelay.cloudflare.relay_calls import RelayCalls
 from edgerelay.cloudflare.requests import to_request, to_response
 from edgerelay.cloudflare.settings import read_settings
@@ -324,10 +324,11 @@ class SubscriberShard(DurableObject):
         """Give readers that are behind their turn, at once again as long as any of them gets something."""
         self._pace_timer.cancel()
         self._readers.relieve(self._shard.ring, self._shard.history_bytes)
+        if self._readers.is_closing:
+            self._pace_timer.start(CLOSING_MS)
         if not self._shard.is_pumping:
             return
-        if self._hidden_reader.is_behind:
-            # Nothing is read back before it is known whose events are left out.
+        if self._hidden_reader.is_behind:  # nothing is read back before it is known whose events are left out
             self._follow_hidden()
         else:
             self._pump()
