@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 
 from pyodide.ffi import JsException
 
@@ -15,12 +14,12 @@ from edgerelay.runtime.replay import RelayAwayError
 
 __all__ = ["RelayCalls"]
 
-ANSWER_S: Final = 20.0
-"""Seconds that RelayState may take to answer, which has to start first, maybe. Then the archive is read without it."""
-
 
 class RelayCalls:
-    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer in time."""
+    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer.
+
+    None has a time limit of its own: `asyncio.wait_for` leaves its timer behind, which would keep the shard awake.
+    """
 
     def __init__(self, namespace: Any) -> None:
         """`namespace` is the platform's binding of RelayState."""
@@ -49,6 +48,6 @@ class RelayCalls:
         # A stub that saw its object end is of no use afterwards, so nobody keeps one.
         relay = self._namespace.getByName(RELAY_NAME)
         try:
-            return await asyncio.wait_for(getattr(relay, name)(*arguments), ANSWER_S)
+            return await getattr(relay, name)(*arguments)
         except (JsException, OSError) as error:
             raise RelayAwayError(str(error)) from error
