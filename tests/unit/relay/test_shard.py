@@ -19,7 +19,8 @@ from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
 from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES, RENDERED_BYTES
 from edgerelay.relay.filters import Filter
-from edgerelay.relay.shard import SHARED_UNSENT_BYTES, History, Shard, ShardPolicy
+from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, share_bytes
+from edgerelay.relay.shard import History, Shard, ShardPolicy
 from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
 
 S_US = 1_000_000
@@ -513,7 +514,9 @@ class TestPace:
         theatre.run()
         assert (slow.got, fast.got, theatre.shard.behind) == ([2, 3, 4], [2, 3, 4], 0)
 
-    @pytest.mark.parametrize(("count", "room_bytes"), [(1, 4_000_000), (2, 2_000_000), (8, 500_000), (100, 500_000)])
+    @pytest.mark.parametrize(
+        ("count", "room_bytes"), [(1, 4_000_000), (2, 2_000_000), (8, 500_000), (32, 500_000), (100, 160_000)]
+    )
     def test_a_few_readers_share_what_many_may_hold(self, count: int, room_bytes: int) -> None:
         theatre = Theatre(SHARED)
         theatre.publish(1)
@@ -528,6 +531,18 @@ class TestPace:
         readers[0].unsent_bytes = room_bytes
         theatre.pump()
         assert (theatre.shard.behind, readers[0].got) == (0, [2, 3])
+
+    def test_a_batch_that_is_too_much_for_so_many_is_handed_over_in_turns(self) -> None:
+        """What is on its way to all of them is bounded, although their sockets are empty."""
+        count, frame_bytes = 100, share_bytes(100) // 2
+        theatre = Theatre(SHARED)
+        theatre.publish(1)
+        readers = [theatre.join(str(index)) for index in range(count)]
+        theatre.publish(*[1] * 4, frame_bytes=frame_bytes)
+        given = len([reader for reader in readers if reader.got])
+        assert (given, theatre.shard.behind) == (MOST_UNSENT_BYTES // (4 * frame_bytes), count - given)
+        theatre.run()
+        assert (theatre.shard.behind, {tuple(reader.got) for reader in readers}) == (0, {(2, 3, 4, 5)})
 
     def test_a_turn_is_bounded(self) -> None:
         theatre = Theatre()

@@ -27,7 +27,7 @@ behind and time has passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -37,15 +37,12 @@ from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import HasHead, Ring
+from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, room_bytes, share_bytes
 from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, outdated, refuse, refuse_future
 
 __all__ = ["History", "Shard", "ShardPolicy"]
 
 _US: Final = 1_000_000
-
-SHARED_UNSENT_BYTES: Final = 4_000_000
-"""Bytes that may wait in all sockets together, however few they are: one that takes everything at full speed has some
-batches on its way, of `BATCH_BYTES` each, and to call it behind at each of them costs two reads for one."""
 
 B = TypeVar("B", bound=HasFrames)
 H = TypeVar("H", bound=HasHead, covariant=True)
@@ -249,19 +246,20 @@ class Shard(Generic[B]):
             self._behind[reader_id].reading = None
 
     def pump(self, now_us: int) -> list[ShardCommand]:
-        """Give every reader that is behind its turn, as far as what may be rendered in one goes."""
+        """Give every reader that is behind its turn, as far as what may be rendered and handed over in one goes."""
         commands: list[ShardCommand] = []
         room_bytes = self._room_bytes()
         self.moved = False
-        left_bytes = RENDERED_BYTES
+        left_bytes, unsent_bytes = RENDERED_BYTES, MOST_UNSENT_BYTES
         for reader in list(self._behind.values()):
-            if left_bytes <= 0:
+            if left_bytes <= 0 or unsent_bytes <= 0:
                 break
             if self._has_room(reader, now_us, room_bytes):
                 sent, rendered_bytes = self._next(reader, now_us)
                 commands.extend(sent)
                 left_bytes -= rendered_bytes
-                if rendered_bytes and reader.id in self._behind:
+                unsent_bytes -= _handed_bytes(sent)
+                if sent and reader.id in self._behind:
                     self._behind[reader.id] = self._behind.pop(reader.id)  # the others come first next time
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
@@ -297,10 +295,13 @@ class Shard(Generic[B]):
     def _catch(self, batch: B, now_us: int) -> list[ShardCommand]:
         """Readers beyond the former head: this batch may be the one that they wait for."""
         commands: list[ShardCommand] = []
+        unsent_bytes = MOST_UNSENT_BYTES
         for reader in list(self._behind.values()):
-            is_due = batch.head.prev_seq < reader.cursor <= batch.head.last_seq
+            is_due = unsent_bytes > 0 and batch.head.prev_seq < reader.cursor <= batch.head.last_seq
             if is_due and self._has_room(reader, now_us, self._room_bytes()):
-                commands.extend(self._next(reader, now_us)[0])
+                sent, _ = self._next(reader, now_us)
+                commands.extend(sent)
+                unsent_bytes -= _handed_bytes(sent)
         return commands
 
     def _send_live(self, batch: B, now_us: int) -> list[ShardCommand]:
@@ -312,8 +313,8 @@ class Shard(Generic[B]):
         return commands
 
     def _takers(self, channel: Channel, first_seq: int, size_bytes: int, now_us: int) -> tuple[str, ...]:
-        """The live readers whose sockets have room; the others fall behind."""
-        room_bytes = self._room_bytes()
+        """The live readers whose sockets have room; the others fall behind, and all if it is too much for so many."""
+        room_bytes = self._room_bytes() if size_bytes <= share_bytes(len(self)) else -1
         readers = self._live[channel]
         for reader, pace in list(readers.items()):
             unsent = self._unsent(reader)
@@ -327,7 +328,7 @@ class Shard(Generic[B]):
 
     def _room_bytes(self) -> int:
         """What may wait in one socket before it gets nothing more."""
-        return max(self._policy.unsent_bytes, self._policy.shared_unsent_bytes // max(1, len(self)))
+        return room_bytes(len(self), self._policy.unsent_bytes, self._policy.shared_unsent_bytes)
 
     def _has_room(self, reader: _Reader[B], now_us: int, room_bytes: int) -> bool:
         unsent = self._unsent(reader.id)
@@ -387,6 +388,10 @@ class Shard(Generic[B]):
 
     def _new_pace(self) -> BlindPace:
         return BlindPace(self._policy.blind_bytes_per_s)
+
+
+def _handed_bytes(commands: Sequence[ShardCommand]) -> int:
+    return sum(each.size_bytes for each in commands if isinstance(each, Send))
 
 
 def _first_seq(cursor: int, channel: Channel) -> int:
