@@ -9,6 +9,7 @@ from typing import Any, Final
 import js
 from pyodide.ffi import JsException, to_js
 
+from edgerelay.cloudflare.answers import within
 from edgerelay.cloudflare.plain_object import plain_object
 from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStoreError, Tail
 
@@ -96,6 +97,6 @@ async def _write(name: str, writer: Any, parts: AsyncIterator[bytes]) -> None:
 async def _settled(name: str, promise: Any) -> Any:
     """The answer, in time."""
     try:
-        return await asyncio.wait_for(promise, CALL_TIMEOUT_S)
+        return await within(CALL_TIMEOUT_S, promise)
     except (JsException, OSError) as error:
         raise ObjectStoreError(f"{name}: {str(error)[:_MESSAGE_CHARS]}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pyodide.ffi import JsException
 
 from edgerelay.archive.batch import BatchError
+from edgerelay.cloudflare.answers import within
 from edgerelay.cloudflare.buffered import Buffered, read_bytes, read_history
 from edgerelay.cloudflare.relay_state import RELAY_NAME
 from edgerelay.relay.shard import History
@@ -14,12 +15,12 @@ from edgerelay.runtime.replay import RelayAwayError
 
 __all__ = ["RelayCalls"]
 
+ANSWER_S: Final = 20.0
+"""Seconds that RelayState may take to answer, which has to start first, maybe. Then the archive is read without it."""
+
 
 class RelayCalls:
-    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer.
-
-    None has a time limit of its own: `asyncio.wait_for` leaves its timer behind, which would keep the shard awake.
-    """
+    """Calls to RelayState. All of them raise `RelayAwayError` if it does not answer in time."""
 
     def __init__(self, namespace: Any) -> None:
         """`namespace` is the platform's binding of RelayState."""
@@ -48,6 +49,6 @@ class RelayCalls:
         # A stub that saw its object end is of no use afterwards, so nobody keeps one.
         relay = self._namespace.getByName(RELAY_NAME)
         try:
-            return await getattr(relay, name)(*arguments)
+            return await within(ANSWER_S, getattr(relay, name)(*arguments))
         except (JsException, OSError) as error:
             raise RelayAwayError(str(error)) from error
