@@ -15,7 +15,7 @@ import re
 from typing import Final
 
 from edgerelay.api.message import Request, Response, error_response
-from edgerelay.api.subscription import Subscription
+from edgerelay.api.subscription import Subscription, refuse_without_upgrade
 from edgerelay.archive.batch import KINDS
 from edgerelay.atproto.frames import MAX_SEQ
 from edgerelay.atproto.syntax import is_did, is_nsid
@@ -40,11 +40,9 @@ MAX_CURSOR_DIGITS: Final = len(str(MAX_SEQ))
 
 def parse_firehose(request: Request) -> Subscription | Response:
     """Read the request, or refuse it with 400, 405 or 426."""
-    if request.method != "GET":
-        return error_response(request, 405, "MethodNotAllowed", "subscriptions are GET requests", {"allow": "GET"})
-    if request.headers.get("upgrade", "").lower() != "websocket":
-        message = "this endpoint is a WebSocket stream"
-        return error_response(request, 426, "UpgradeRequired", message, {"upgrade": "websocket"})
+    refusal = refuse_without_upgrade(request)
+    if refusal is not None:
+        return refusal
     if len([name for name, _ in request.query if name not in _FILTERS]) > MAX_PARAMETERS:
         return error_response(request, 400, "InvalidRequest", f"more than {MAX_PARAMETERS} parameters")
     try:

@@ -12,7 +12,7 @@ from typing import Final
 
 from edgerelay.api.firehose import parse_filter
 from edgerelay.api.message import Request, Response, error_response
-from edgerelay.api.subscription import Subscription
+from edgerelay.api.subscription import Subscription, refuse_without_upgrade
 from edgerelay.atproto.frames import MAX_SEQ
 from edgerelay.relay.channel import Channel, Wire
 from edgerelay.relay.sequencer import MIN_TIME_SEQ
@@ -33,11 +33,9 @@ _OF_V1: Final = ("wantedCollections", "wantedDids", "compress", "requireHello")
 
 def parse_subscribe_events(request: Request) -> Subscription | Response:
     """Read the request, or refuse it with 400, 405 or 426."""
-    if request.method != "GET":
-        return error_response(request, 405, "MethodNotAllowed", "subscriptions are GET requests", {"allow": "GET"})
-    if request.headers.get("upgrade", "").lower() != "websocket":
-        message = "this endpoint is a WebSocket stream"
-        return error_response(request, 426, "UpgradeRequired", message, {"upgrade": "websocket"})
+    refusal = refuse_without_upgrade(request)
+    if refusal is not None:
+        return refusal
     if request.parameters("zstdDictionary"):
         return error_response(request, 400, "UnknownZstdDictionary", "there is no dictionary")
     try:

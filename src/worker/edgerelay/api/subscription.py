@@ -1,13 +1,14 @@
-"""What a client asks for when it subscribes, whichever stream it is."""
+"""What a client asks for when it subscribes, whichever stream it is; and what is refused on all that speak XRPC."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from edgerelay.api.message import Request, Response, error_response
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start, Window, resolve_cursor, resolve_jetstream_cursor
 
-__all__ = ["Subscription"]
+__all__ = ["Subscription", "refuse_without_upgrade"]
 
 
 class Subscription(NamedTuple):
@@ -30,3 +31,13 @@ class Subscription(NamedTuple):
             return resolve_jetstream_cursor(self.cursor, window, last_seq=last_seq, now_us=now_us)
         window = window.whole() if self.is_whole else window
         return resolve_cursor(self.cursor, window, last_seq=last_seq, now_us=now_us)
+
+
+def refuse_without_upgrade(request: Request) -> Response | None:
+    """The refusal of a request that opens no WebSocket: 405 or 426."""
+    if request.method != "GET":
+        return error_response(request, 405, "MethodNotAllowed", "subscriptions are GET requests", {"allow": "GET"})
+    if request.headers.get("upgrade", "").lower() != "websocket":
+        message = "this endpoint is a WebSocket stream"
+        return error_response(request, 426, "UpgradeRequired", message, {"upgrade": "websocket"})
+    return None
