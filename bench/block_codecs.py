@@ -24,8 +24,8 @@ import zstandard
 from recordings import production_recording
 from table import heading
 
-from edgerelay.archive.batch import BatchBuilder
-from edgerelay.atproto.frames import Frame, decode_frame
+from edgerelay.archive.batch import Batch, BatchBuilder
+from edgerelay.atproto.frames import Frame, decode_frame, renumber
 from edgerelay.atproto.messages import Account, Commit, Identity, Sync, parse_message
 from edgerelay_dev.network.recording import read_recording
 from edgerelay_dev.offline.checkout import Checkout
@@ -40,6 +40,8 @@ RECORDED = Path("vectors/jetstream/internal/corpus/testdata/frames.bin.zst")
 """Below the folder of data: zstd of frames, each behind its length in four bytes, little-endian."""
 
 FIRST_SEQ = 1_795_442_400_000_000
+EVENT_US = 2_381
+"""420 events a second."""
 
 
 class Packer(NamedTuple):
@@ -65,8 +67,8 @@ def recorded(path: Path) -> Iterator[bytes]:
             yield stream.read(int.from_bytes(prefix, "little"))
 
 
-def blocks(frames: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
-    """The raw bytes of blocks, of as many frames as reach the size, and of what is left at the end."""
+def batches(frames: Iterable[bytes], size_bytes: int) -> Iterator[Batch]:
+    """Blocks, as the archivist cuts them: of as many frames as reach the size, and of what is left at the end."""
     builder, seq = BatchBuilder(FIRST_SEQ), FIRST_SEQ
     for raw in frames:
         frame = decode_frame(raw)
@@ -74,13 +76,13 @@ def blocks(frames: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
         message = parse_message(frame.kind, frame.body)
         assert isinstance(message, Account | Commit | Identity | Sync)
         paths = [op.path for op in message.ops] if isinstance(message, Commit) else []
-        seq += 2_381  # 420 events a second
-        builder.add(seq, frame.kind, message.did, paths, frame.raw)
+        seq += max(EVENT_US, len(paths))
+        builder.add(seq, frame.kind, message.did, paths, renumber(frame, seq))
         if builder.frames_bytes >= size_bytes:
-            yield builder.build([], b"").message()
+            yield builder.build([], b"")
             builder = BatchBuilder(seq)
     if len(builder):
-        yield builder.build([], b"").message()
+        yield builder.build([], b"")
 
 
 def compare(what: str, raws: list[bytes], kilobytes: int) -> None:
@@ -123,7 +125,7 @@ def main() -> None:
     streams.append(("simulated, production-shaped", list(islice(simulated, EVENTS - SIMULATED_EVENTS, EVENTS))))
     for what, frames in streams:
         for size_bytes in SIZES_BYTES:
-            compare(what, list(blocks(frames, size_bytes)), size_bytes // 1_024)
+            compare(what, [batch.message() for batch in batches(frames, size_bytes)], size_bytes // 1_024)
 
 
 if __name__ == "__main__":

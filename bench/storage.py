@@ -14,19 +14,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from block_codecs import FIRST_SEQ, RECORDED, recorded
+from block_codecs import RECORDED, batches, recorded
 from recordings import production_recording
 from table import heading, row, target
 
-from edgerelay.archive.batch import Batch, BatchBuilder
 from edgerelay.archive.block import SealedBlock
 from edgerelay.archive.container import ContainerOpening, ContainerWriter
 from edgerelay.archive.container_index import ContainerIndex, Stream
 from edgerelay.archive.firehose_block import seal_batch
 from edgerelay.archive.jetstream_block import seal_lines
 from edgerelay.archive.joining import Joining
-from edgerelay.atproto.frames import Frame, decode_frame, renumber
-from edgerelay.atproto.messages import Account, Commit, Identity, Sync, parse_message
 from edgerelay.runtime.archivist import BLOCK_BYTES, GROUP_BYTES
 from edgerelay.runtime.compaction import SEGMENT_BYTES
 from edgerelay_dev.brotli_codec import BrotliCodec
@@ -34,9 +31,6 @@ from edgerelay_dev.network.recording import read_recording
 from edgerelay_dev.offline.checkout import Checkout
 
 EVENTS = 20_000
-EVENT_US = 2_381
-"""420 events a second."""
-
 TARGETS = {Stream.FIREHOSE: 63, Stream.JETSTREAM: 32}
 """Packed, in percent of raw, on frames that were recorded from the network."""
 
@@ -50,24 +44,6 @@ class Stored(NamedTuple):
     blocks_bytes: int
     groups_bytes: int
     segments_bytes: int
-
-
-def batches(frames: Iterable[bytes]) -> Iterator[Batch]:
-    """Blocks, as the archivist cuts them."""
-    builder, seq = BatchBuilder(FIRST_SEQ), FIRST_SEQ
-    for raw in frames:
-        frame = decode_frame(raw)
-        assert isinstance(frame, Frame)
-        message = parse_message(frame.kind, frame.body)
-        assert isinstance(message, Account | Commit | Identity | Sync)
-        paths = [op.path for op in message.ops] if isinstance(message, Commit) else []
-        seq += max(EVENT_US, len(paths))
-        builder.add(seq, frame.kind, message.did, paths, renumber(frame, seq))
-        if builder.frames_bytes >= BLOCK_BYTES:
-            yield builder.build([], b"")
-            builder = BatchBuilder(seq)
-    if len(builder):
-        yield builder.build([], b"")
 
 
 def containers(blocks: Iterable[SealedBlock], stream: Stream, per_group: int) -> Iterator[bytes]:
@@ -106,7 +82,7 @@ def stored(blocks: list[SealedBlock], stream: Stream, raw_bytes: int) -> Stored:
 
 def measure(what: str, frames: Iterable[bytes], *, is_real: bool) -> None:
     codec = BrotliCodec()
-    cut = list(batches(frames))
+    cut = list(batches(frames, BLOCK_BYTES))
     events = sum(len(batch.head.seqs) for batch in cut)
     frame_bytes = sum(len(batch.frames) for batch in cut)
     lines = [sealed for batch in cut for sealed in seal_lines(batch, (), codec)]
