@@ -104,5 +104,5 @@ def test_what_fails_is_said_and_tried_again(stand: Stand) -> None:
 
 def test_what_was_not_written_by_us_is_named(stand: Stand) -> None:
     stand.objects.objects["state/hidden/0000000000000007"] = b"\x09" + bytes(25)
-    with pytest.raises(HidingError):
+    with pytest.raises(HidingError, match=r"^state/hidden/0000000000000007: "):
         read_back(stand.objects)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
-from edgerelay.archive.hiding import CHANGE_BYTES, VisibilityChange, decode_changes
+from edgerelay.archive.hiding import CHANGE_BYTES, HidingError, VisibilityChange, decode_changes
 from edgerelay.runtime.objects import ObjectStore
 
 __all__ = ["MAX_HOSTS", "Exports"]
@@ -74,4 +74,9 @@ class Exports:
         size_bytes = (await self._objects.read_tail(names[-1], _VERSION_BYTES)).size_bytes
         version = await self._objects.read(names[-1], 0, _VERSION_BYTES)
         for offset in range(_VERSION_BYTES, size_bytes, CHUNK_BYTES):
-            yield decode_changes(version + await self._objects.read(names[-1], offset, CHUNK_BYTES))
+            page = version + await self._objects.read(names[-1], offset, CHUNK_BYTES)
+            try:
+                changes = decode_changes(page)
+            except HidingError as error:
+                raise HidingError(f"{names[-1]}: {error}") from error
+            yield changes

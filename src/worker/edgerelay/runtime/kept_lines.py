@@ -21,8 +21,8 @@ from edgerelay.runtime.recent import Recent
 __all__ = ["KeptLines"]
 
 RECENT_INDEXES: Final = 1
-"""Objects whose indexes are kept, and as many used before them: a segment of lines may have sixteen times as many
-blocks as one of frames, so that its index may take 16 MB."""
+"""Objects whose indexes are kept, and as many used before them: a segment of lines has up to `JOINED_BLOCKS`, four
+times as many as one of frames, so that its index takes some 4 MB."""
 
 LACKING_US: Final = 60_000_000
 """Microseconds of the stream in which lines are not looked for again once they lacked: each time takes some lists."""

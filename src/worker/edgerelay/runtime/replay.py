@@ -2,8 +2,8 @@
 
 RelayState tells up to which number its log has forgotten everything. What lies before that is looked for in the
 archive; what is in neither, or is damaged, is reported as missing. Readers of lines get the archive's lines where there
-are some, and frames elsewhere. While RelayState is away, the archive is read on as
-far as it reaches without a gap: only the log could tell whether a gap is one.
+are some, and frames elsewhere. While RelayState is away, the archive is read on as far as it reaches without a gap:
+only the log could tell whether a gap is one.
 """
 
 from __future__ import annotations
