@@ -19,7 +19,7 @@ from edgerelay.archive.matching import MayMatch
 from edgerelay.archive.object_names import Folder, own_names
 from edgerelay.atproto.cid import cid_for_raw, cid_to_text
 from edgerelay.relay.sealing import RETRY_CAP_US
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.archive_reader import READ_BYTES, ArchiveReader
 from edgerelay.runtime.archiver import Archiver, Message
 from edgerelay.runtime.archivist import Archivist

@@ -20,8 +20,8 @@ from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import LOOKED_BYTES, PART_BYTES, RENDERED_BYTES
 from edgerelay.relay.filters import Filter
 from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, share_bytes
-from edgerelay.relay.shard import History, Shard, ShardPolicy
-from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
+from edgerelay.relay.shard import Shard, ShardPolicy
+from edgerelay.relay.shard_commands import CloseReader, History, Read, Send, SendControl, ShardCommand
 
 S_US = 1_000_000
 NOW_US = 1_795_000_000 * S_US
@@ -494,6 +494,23 @@ class TestGaps:
         theatre.forget(2)
         theatre.run()
         assert reader.got == [10, "OutdatedCursor", 30, 40]
+
+    @pytest.mark.parametrize(
+        ("cursor", "got"),
+        [
+            (10, ["OutdatedCursor", "lines 15"]),
+            (14, ["OutdatedCursor", "lines 15"]),
+            (15, ["lines 15"]),
+        ],
+    )
+    def test_what_followed_within_the_last_missing_event_is_told_too(self, cursor: int, got: list[int | str]) -> None:
+        theatre = Theatre(POLICY._replace(ring_bytes=1))
+        theatre.append(10, happenings=[COMMIT._replace(paths=("a.b/1", "a.b/2"))])
+        theatre.append(5)
+        theatre.forget()
+        reader = theatre.join("a", Start(cursor, strict=True), LINES)
+        theatre.run()
+        assert reader.got == got
 
 
 class TestPace:

@@ -12,7 +12,7 @@ from edgerelay.archive.cutting import HOUR_US
 from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.relay.channel import Channel, Wire
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.kept_lines import LACKING_US, KeptLines
 from tests.coroutines import finished
 from tests.histories import NOON_US, Past

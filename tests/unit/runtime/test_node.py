@@ -30,7 +30,7 @@ from edgerelay.relay.intake import Candidate
 from edgerelay.relay.lookups import LOST_US
 from edgerelay.relay.reject import RejectReason
 from edgerelay.relay.relay import STORAGE_RETRY_US
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.relay.upstream import PauseReason, UpstreamState
 from edgerelay.relay.vetting import LookupsDue
 from edgerelay.runtime.archive_reader import ArchiveReader

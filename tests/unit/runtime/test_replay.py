@@ -21,7 +21,7 @@ from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.atproto.messages import MAX_OPS
 from edgerelay.relay.channel import Channel, Wire
 from edgerelay.relay.filters import EVERYTHING, Filter
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.purger import REST_US, Purger

@@ -15,7 +15,7 @@ import js
 from pyodide.ffi import to_js
 
 from edgerelay.archive.batch import Batch, BatchHead, decode_head
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 
 __all__ = ["Buffered", "cut_batch", "frame_of", "load_block", "read_bytes", "read_history"]
 

@@ -10,7 +10,7 @@ from edgerelay.archive.batch import BatchError
 from edgerelay.cloudflare.answers import within
 from edgerelay.cloudflare.buffered import Buffered, read_bytes, read_history
 from edgerelay.cloudflare.relay_state import RELAY_NAME
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.replay import RelayAwayError
 
 __all__ = ["RelayCalls"]

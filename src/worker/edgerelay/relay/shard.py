@@ -36,16 +36,24 @@ from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
 from edgerelay.relay.pace import BlindPace
-from edgerelay.relay.ring import HasHead, Ring
+from edgerelay.relay.ring import Ring
 from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, room_bytes, share_bytes
-from edgerelay.relay.shard_commands import Read, Send, ShardCommand, future, outdated, refuse, refuse_future
+from edgerelay.relay.shard_commands import (
+    History,
+    Read,
+    Send,
+    ShardCommand,
+    future,
+    outdated,
+    refuse,
+    refuse_future,
+)
 
-__all__ = ["History", "Shard", "ShardPolicy"]
+__all__ = ["Shard", "ShardPolicy"]
 
 _US: Final = 1_000_000
 
 B = TypeVar("B", bound=HasFrames)
-H = TypeVar("H", bound=HasHead, covariant=True)
 
 
 class ShardPolicy(NamedTuple):
@@ -56,20 +64,6 @@ class ShardPolicy(NamedTuple):
     blind_bytes_per_s: int
     stuck_s: int
     shared_unsent_bytes: int = SHARED_UNSENT_BYTES
-
-
-class History(NamedTuple, Generic[H]):
-    """The answer to `Read`."""
-
-    batch: H | None
-    """None if nothing at or beyond the cursor exists yet."""
-
-    missing_up_to: int
-    """Everything up to this number is no longer kept; 0 if nothing was ever forgotten."""
-
-    passed_up_to: int = 0
-    """From the cursor up to this number everything is kept, and nothing passes the filter. What is missing lies behind
-    it."""
 
 
 @dataclass(slots=True)
@@ -234,7 +228,7 @@ class Shard(Generic[B]):
             reader.is_idle = history.batch is None and history.missing_up_to < reader.cursor
         told: list[ShardCommand] = []
         if reader.cursor <= history.missing_up_to:
-            if reader.tell_missing and reader.first_number <= history.missing_up_to:
+            if reader.tell_missing and history.may_lack(reader.first_number, asked):
                 self.holes_told += 1
                 told.append(outdated(reader_id))
             reader.cursor = history.missing_up_to + 1

@@ -1,14 +1,17 @@
-"""What a shard asks its shell to do."""
+"""What a shard asks its shell to do, and what it is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from edgerelay.relay.channel import Channel
+from edgerelay.atproto.messages import MAX_OPS
+from edgerelay.relay.channel import Channel, Wire
+from edgerelay.relay.ring import HasHead
 
 __all__ = [
     "CloseReader",
+    "History",
     "Read",
     "Send",
     "SendControl",
@@ -18,6 +21,8 @@ __all__ = [
     "refuse",
     "refuse_future",
 ]
+
+H = TypeVar("H", bound=HasHead, covariant=True)
 
 
 class Send(NamedTuple):
@@ -45,6 +50,33 @@ class Read(NamedTuple):
     reader: str
     cursor: int
     channel: Channel
+
+
+class History(NamedTuple, Generic[H]):
+    """The answer to `Read`."""
+
+    batch: H | None
+    """None if nothing at or beyond the cursor exists yet."""
+
+    missing_up_to: int
+    """Every event up to this number is no longer kept; 0 if nothing was ever forgotten."""
+
+    passed_up_to: int = 0
+    """From the cursor up to this number everything is kept, and nothing passes the filter. What is missing lies behind
+    it."""
+
+    def may_lack(self, first_number: int, channel: Channel) -> bool:
+        """Whether a message with at least this number may be missing.
+
+        The messages of the operations of the last missing event had numbers beyond its own; how many, only the next
+        event bounds.
+        """
+        if channel.wire is Wire.FRAMES or not self.missing_up_to:
+            return first_number <= self.missing_up_to
+        last_number = self.missing_up_to + MAX_OPS - 1
+        if self.batch is not None:
+            last_number = min(last_number, max(self.missing_up_to, self.batch.head.first_seq - 1))
+        return first_number <= last_number
 
 
 class CloseReader(NamedTuple):

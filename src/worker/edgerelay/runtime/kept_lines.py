@@ -12,7 +12,7 @@ from edgerelay.archive.block import Codecs
 from edgerelay.archive.jetstream_block import LineBlock, open_lines
 from edgerelay.archive.matching import MayMatch
 from edgerelay.archive.object_names import Folder
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
 from edgerelay.runtime.objects import ObjectReader
 from edgerelay.runtime.ports import LogSink

@@ -16,7 +16,7 @@ from edgerelay.archive.matching import MayMatch
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.channel import Wire
 from edgerelay.relay.ring import HasHead
-from edgerelay.relay.shard import History
+from edgerelay.relay.shard_commands import History
 from edgerelay.runtime.archive_reader import ArchiveReader, DamagedError
 from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.ports import LogSink
