@@ -82,9 +82,8 @@ class RelayProcess:
         log_path: Path | None = None,
     ) -> None:
         self.state_dir = state_dir.resolve()
-        self.port = port or _free_port()
-        self.worker_port = _free_port()
-        self.inspector_port = _free_port()
+        free_port, self.worker_port, self.inspector_port = _free_ports(3)
+        self.port = port or free_port
         self.vars = dict(vars or {})
         self._folder = self.state_dir / ".run"
         self.log_path = log_path or self._folder / "relay.log"
@@ -269,17 +268,20 @@ def _answers(port: int, timeout_s: float) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
-    """A port that nobody listens on, and that no connection takes by chance while the relay is down.
+def _free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on, and that no connection takes by chance while the relay is down.
 
     The system takes the ports of outgoing connections from a higher range; a client that tries to reach a relay that
     is just starting could otherwise be given the relay's own port.
     """
+    ports: list[int] = []
     for port in random.sample(PORTS, PORT_ATTEMPTS):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return port
-    raise StartError(f"no free port among {PORT_ATTEMPTS} from {PORTS.start} to {PORTS.stop}")
+            ports.append(port)
+            if len(ports) == count:
+                return ports
+    raise StartError(f"no free ports among {PORT_ATTEMPTS} from {PORTS.start} to {PORTS.stop}")
