@@ -242,7 +242,8 @@ def test_a_relay_behind_a_relay_refuses_nothing(tmp_path: Path) -> None:
             expect(subscriber, emitted(background))
             act(background, lambda host: (host.rotate_key(account), host.commit(account)))
             expect(subscriber, emitted(background))
-            assert (second.upstream()["kind"], rejects(first), rejects(second)) == ("relay", {}, {})
+            wait_until(lambda: second.upstream()["kind"] == "relay", ARRIVE_LIMIT_S, "the kind of the upstream")
+            assert (rejects(first), rejects(second)) == ({}, {})
             assert second.state()["accounts"]["chain_breaks"] == 0
 
 

@@ -26,8 +26,11 @@ _OTHER: Final = cid_for_cbor(b"something else")
 _KEY_LIMIT_BYTES: Final = 1_024
 """Longest key that deployed software reads."""
 
-_ENOUGH_RECORDS: Final = 60
-"""With so many records some deletion leaves a node that did not change beside the gap."""
+_MORE_RECORDS: Final = 60
+"""With so many records some deletion leaves, most likely, a node that did not change beside the gap."""
+
+_ATTEMPTS: Final = 10
+"""How often so many are created before there is something wrong."""
 
 
 def _over_block(material: Material, edit: Callable[[bytes], bytes], *more: Block) -> bytes:
@@ -232,15 +235,15 @@ def missing_root_node(material: Material) -> bytes:
 @malformed(Fate.REJECT)
 def missing_neighbour_node(material: Material) -> bytes:
     """A deletion without the unchanged node beside the gap, so that it cannot be undone."""
-    if len(material.account.repository.records) < _ENOUGH_RECORDS:
-        material.host.commit(material.account, *(material.create() for _ in range(_ENOUGH_RECORDS)))
-    before = material.account.repository.tree
-    for path in material.account.repository.records:
-        after = mst.delete(before, path.encode())
-        covering = {node.cid for node in mst.covering_nodes(after, path.encode())}
-        beside = covering - {after.cid} - {node.cid for node in mst.added_nodes(before, after)}
-        if beside:
-            return _without_block(material, material.change(Delete(path)), *beside)
+    for _ in range(_ATTEMPTS):
+        before = material.account.repository.tree
+        for path in material.account.repository.records:
+            after = mst.delete(before, path.encode())
+            covering = {node.cid for node in mst.covering_nodes(after, path.encode())}
+            beside = covering - {after.cid} - {node.cid for node in mst.added_nodes(before, after)}
+            if beside:
+                return _without_block(material, material.change(Delete(path)), *beside)
+        material.host.commit(material.account, *(material.create() for _ in range(_MORE_RECORDS)))
     raise ValueError("no deletion of this account needs a node that it does not change")
 
 
