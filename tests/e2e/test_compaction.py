@@ -177,7 +177,7 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(
     monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
     assert main(["reindex", relay.url]) == 0
     assert sorted(asked(relay, "rows")) == sorted(kept)
-    assert relay.log_tail().count('"level": "error"') == 0
+    assert [line for line in relay.log_path.read_text().splitlines() if '"level": "error"' in line] == []
     relay.stop()
     assert lines_in(tmp_path) == rig.lines()
 
@@ -221,4 +221,4 @@ def test_readers_of_jetstream_get_the_lines_that_lie_there_and_need_no_frames(
     relay.start()
     query = query_of(cursor=rig.seen[0][0], compress=compress)
     check_lines(read_lines(relay, len(expected), query), expected)
-    assert "archive_damaged" not in relay.log_tail()
+    assert "archive_damaged" not in relay.log_path.read_text()

@@ -34,6 +34,14 @@ def end_relay_state(relay: Relay, background: NetworkThread) -> None:
     wait_until(lambda: not subscriptions(background) & before, LIMIT_S, "the end of the subscription")
 
 
+def break_relay_state(relay: Relay, background: NetworkThread) -> None:
+    """Something that RelayState does fails by a defect; it is there again when this returns."""
+    relay.wait_live()
+    before = subscriptions(background)
+    relay.rehearse("break")
+    wait_until(lambda: bool(subscriptions(background) - before), LIMIT_S, "another subscription")
+
+
 def subscriptions(background: NetworkThread) -> set[int]:
     """The host's present subscriptions."""
     return background.call(lambda network: {id(socket) for socket in network.hosts[0].faults.sockets})
@@ -44,6 +52,22 @@ def test_the_alarm_brings_relay_state_back(tmp_path: Path, background: NetworkTh
         for _ in range(2):
             end_relay_state(relay, background)
             wait_until(lambda: bool(subscriptions(background)), LIMIT_S, "a subscription by RelayState")
+
+
+def test_a_defect_ends_relay_state_and_nothing_else(tmp_path: Path, background: NetworkThread) -> None:
+    """The interpreter is shared with the shards, whose readers notice nothing but a pause."""
+    with (
+        Relay(tmp_path, {**upstream_settings(background), "ALARM_S": "5"}) as relay,
+        Subscriber(relay.ws_url, 0, read_limit_s=LIMIT_S) as reader,
+    ):
+        for _ in range(2):
+            reader.wait_for(len(emitted(background)), LIMIT_S)
+            break_relay_state(relay, background)
+            background.call(lambda network: network.traffic.run(50))
+        reader.wait_for(len(emitted(background)), LIMIT_S)
+        check_arrived(reader.events, emitted(background))
+        assert reader.connections == 1
+        assert relay.log_path.read_text().count('"event": "turn_failed"') == 2
 
 
 def test_the_cron_brings_relay_state_back(tmp_path: Path, background: NetworkThread) -> None:

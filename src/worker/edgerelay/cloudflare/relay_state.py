@@ -267,7 +267,13 @@ class RelayState(DurableObject):
                 self._objects.is_lost = action == "lose_bucket"
             case "abort":
                 self.ctx.abort("rehearsed")
+            case "break":
+                self._tasks.spawn(_break())
         return str(self._held.held)
+
+
+async def _break() -> None:
+    raise InvariantError("rehearsed")
 
 
 async def _let_others_run() -> None:
