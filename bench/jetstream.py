@@ -8,6 +8,7 @@ Prints one table. How to read it, and what it showed, is in README.md.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,16 +19,19 @@ import zstandard
 from heap import measure_heap
 from ingest import memory
 from recordings import production_recording, replay_of
-from relay_runs import LIMIT_S, cpu_s, relay_on, wait_for_state
+from relay_runs import LIMIT_S, POLL_S, cpu_s, relay_on, wait_for_state
 from replay import HOUR_US, SOON_FORGOTTEN, fill
 from subscribers import Subscribers
 from table import heading, load, row, target
 
 from edgerelay.archive.jetstream import Line, render
+from edgerelay.archive.object_names import Folder, own_names
+from edgerelay.runtime.hour_index import names_below
 from edgerelay_dev.network import NetworkProcess
 from edgerelay_dev.network.recording import read_recording
 from edgerelay_dev.offline.checkout import Checkout
 from edgerelay_dev.offline.workerd import RelayProcess
+from edgerelay_dev.operator.simulator_objects import SimulatorObjects
 
 EVENTS = 20_000
 MANY = 20
@@ -78,6 +82,21 @@ def measure_live(network: NetworkProcess, query: str, readers: int, lines: int) 
         return lines / seconds, (cpu_s(relay.worker_pid) - before_s) / lines * 1_000_000
 
 
+def wait_for_lines(relay: RelayProcess, last_seq: int) -> None:
+    """Wait until the lines of everything up to a number are archived, so that no replay has to render them."""
+    deadline = time.monotonic() + LIMIT_S
+    with SimulatorObjects(relay.state_dir) as objects:
+        while newest_of_lines(objects) < last_seq:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no lines up to {last_seq} after {LIMIT_S:.0f} s")
+            time.sleep(POLL_S)
+
+
+def newest_of_lines(objects: SimulatorObjects) -> int:
+    names = own_names(asyncio.run(names_below(objects, f"{Folder.JETSTREAM}/")))
+    return max([name.last_seq for name in names], default=0)
+
+
 def measure_replay(relay: RelayProcess, path: str, readers: int, messages: int) -> float:
     """Seconds from the request to the last message of each."""
     started = time.monotonic()
@@ -121,6 +140,7 @@ def measure(recording: Path) -> None:
             row(name, f"{rate:,.0f} lines/s each", f"{cpu_us:,.0f} us of CPU a line, with ingest", goal)
     with NetworkProcess(replay_of(recording)) as network, relay_on(network, 0, "trusted", **SOON_FORGOTTEN) as relay:
         state, _ = fill(relay, len(frames))
+        wait_for_lines(relay, state["archive"]["archived_seq"])
         cursor = state["started_us"] - HOUR_US
         for readers in (1, MANY):
             seconds = measure_replay(relay, f"/subscribe?cursor={cursor}", readers, len(lines))

@@ -62,6 +62,24 @@ def test_readers_that_follow_each_other_read_and_unpack_each_block_once(past: Pa
     assert past.objects.reads == 2 * len(past.objects.objects), "of each object the index, and its few blocks at once"
 
 
+@pytest.mark.parametrize(("kept_bytes", "reads_a_block"), [(2_000_000, 0), (0, 1)])
+def test_many_small_blocks_are_read_at_once(
+    kept_bytes: int, reads_a_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of lines are; and again, each, if nothing may be kept of what was read."""
+    monkeypatch.setattr("edgerelay.runtime.archive_reader.KEPT_BYTES", kept_bytes)
+    past = Past(group_bytes=10_000)
+    past.write(*[1] * 100)
+    past.write(HOUR_US)
+    past.archive_all()
+    reader, cursor, blocks = past.reader(), NOON_US, 0
+    while (block := find(reader, cursor)) is not None:
+        cursor, blocks = block.head.last_seq + 1, blocks + 1
+    assert blocks > 20
+    assert past.objects.reads == (blocks if reads_a_block else len(past.objects.objects)) + len(past.objects.objects)
+    past.close()
+
+
 def test_what_is_read_at_once_is_bounded(past: Past) -> None:
     reader, cursor, blocks = past.reader(read_bytes=1), NOON_US, 0
     while (block := find(reader, cursor)) is not None:

@@ -36,10 +36,15 @@ megabyte."""
 
 RECENT_BLOCKS: Final = 4
 """Blocks that are kept, and as many used before them: readers that catch up together unpack each once. A block has some
-400 KB, and 240 KB packed; one with the largest event has 5 MB more. One of lines has 40 to 120 KB, and rarely 4 MB."""
+400 KB; one with the largest event has 5 MB more. One of lines has 40 to 120 KB, and rarely 4 MB."""
 
 READ_BYTES: Final = 1_000_000
-"""Packed blocks that are read in one call, if they follow each other: who has read one wants the next."""
+"""Packed blocks that are read in one call, if they follow each other: who has read one wants the next. A block of
+frames has some 240 KB."""
+
+KEPT_BYTES: Final = 2_000_000
+"""Packed blocks that wait to be wanted. With more readers at different places than that is enough for, some are read
+again."""
 
 B = TypeVar("B")
 T = TypeVar("T")
@@ -84,8 +89,10 @@ class ArchiveReader(Generic[B]):
         self._read_bytes = read_bytes
         self._names = ArchiveNames(objects, segments, growing)
         self._indexes: Recent[str, ContainerIndex] = Recent(recent_indexes)
-        self._packed: Recent[_BlockKey, SealedBlock] = Recent(RECENT_BLOCKS)
+        self._packed: dict[_BlockKey, SealedBlock] = {}
+        self._packed_bytes = 0
         self._blocks: Recent[_BlockKey, B] = Recent(RECENT_BLOCKS)
+        self._last_used: list[ObjectName] = []
         self._lock = asyncio.Lock()
 
     async def find(self, cursor: int) -> B | None:
@@ -113,7 +120,7 @@ class ArchiveReader(Generic[B]):
 
     async def _at(self, cursor: int, look: _Look[T]) -> T | None:
         """What is seen of the blocks from a cursor on, in the first place where nothing seems to be missing."""
-        for names_near in (self._names.segments_near, self._names.near):
+        for names_near in (self._used_last, self._names.segments_near, self._names.near):
             try:
                 found = await self._first(await names_near(cursor), cursor, look)
             except (DamagedError, ObjectMissingError):
@@ -124,6 +131,10 @@ class ArchiveReader(Generic[B]):
         found = await self._first(await self._names.near(cursor), cursor, look)
         return None if found is None else found[1]
 
+    async def _used_last(self, _: int) -> Sequence[ObjectName]:
+        """The object that the last answer came from: the next one most likely lies there, and an hour has many."""
+        return self._last_used
+
     async def _first(self, names: Sequence[ObjectName], cursor: int, look: _Look[T]) -> tuple[int, T] | None:
         """The number before the first block that the best of these objects has, and what is seen there."""
         damage: DamagedError | None = None
@@ -131,7 +142,9 @@ class ArchiveReader(Generic[B]):
         for name in tried:
             try:
                 blocks = (await self._index(name)).blocks_from(cursor)
-                return blocks[0].facts.contents.prev_seq, await look(name.key, blocks)
+                seen = blocks[0].facts.contents.prev_seq, await look(name.key, blocks)
+                self._last_used = [name]
+                return seen
             except DamagedError as error:
                 damage = damage or error
         if damage is not None:
@@ -159,10 +172,18 @@ class ArchiveReader(Generic[B]):
         run = [blocks[0], *takewhile(lambda block: block.range.end <= start + self._read_bytes, blocks[1:])]
         data = await self._objects.read(key, start, run[-1].range.end - start)
         for block in run[1:]:
-            self._packed.add(
-                _key(block), SealedBlock(block.facts, data[block.offset - start : block.range.end - start])
-            )
+            self._keep(_key(block), SealedBlock(block.facts, data[block.offset - start : block.range.end - start]))
         return SealedBlock(run[0].facts, data[: run[0].range.length])
+
+    def _keep(self, key: _BlockKey, block: SealedBlock) -> None:
+        """Until others come that are read later."""
+        if key in self._packed:
+            return
+        self._packed[key] = block
+        self._packed_bytes += len(block.packed)
+        while self._packed_bytes > KEPT_BYTES:
+            oldest = self._packed.pop(next(iter(self._packed)))
+            self._packed_bytes -= len(oldest.packed)
 
     async def _index(self, name: ObjectName) -> ContainerIndex:
         index = self._indexes.get(name.key)

@@ -17,7 +17,7 @@ from edgerelay.archive.object_names import Folder, hour_folder, own_names
 from edgerelay.archive.quarantine import QUARANTINE, quarantined_groups
 from edgerelay.runtime.container_objects import open_named
 from edgerelay.runtime.object_index import ObjectIndex
-from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectStore
+from edgerelay.runtime.objects import MAX_LISTED, ObjectMissingError, ObjectReader, ObjectStore
 from edgerelay.runtime.ports import LogSink
 
 __all__ = ["HourIndex", "names_below"]
@@ -32,7 +32,7 @@ _S_US: Final = 1_000_000
 _FOLDERS: Final = (Folder.GROUPS, Folder.FIREHOSE, Folder.JETSTREAM, Folder.BLOBS, QUARANTINE)
 
 
-async def names_below(objects: ObjectStore, prefix: str) -> list[str]:
+async def names_below(objects: ObjectReader, prefix: str) -> list[str]:
     """All names that begin with `prefix`. Raises `ObjectStoreError`."""
     names, after = list[str](), ""
     while listed := await objects.names(prefix, after):

@@ -24,6 +24,9 @@ RECENT_INDEXES: Final = 1
 """Objects whose indexes are kept, and as many used before them: a segment of lines has up to `JOINED_BLOCKS`, four
 times as many as one of frames, so that its index takes some 4 MB."""
 
+READ_BYTES: Final = 250_000
+"""Packed blocks that are read in one call: of lines these are some twenty."""
+
 LACKING_US: Final = 60_000_000
 """Microseconds of the stream in which lines are not looked for again once they lacked: each time takes some lists."""
 
@@ -40,6 +43,7 @@ class KeptLines:
             lambda block: open_lines(block, codecs),
             Folder.JETSTREAM,
             Folder.JETSTREAM,
+            READ_BYTES,
             recent_indexes=RECENT_INDEXES,
         )
         self._sink = sink
