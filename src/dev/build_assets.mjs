@@ -25,7 +25,7 @@ const assets = [
     },
   },
   {
-    // the dictionary with which Jetstream v1 packs its lines, MIT; no npm package has it
+    // the dictionary with which Jetstream v1 packs its lines, and we those of v2, MIT; no npm package has it
     pypi: "atproto_jetstream==0.3.0",
     from: "atproto_jetstream/zstd_dictionary",
     to: "src/worker/edgerelay/cloudflare/jetstream_v1.zdict",

@@ -63,17 +63,13 @@ def read_lines(relay: Relay, count: int, query: Query = (), path: str = "/subscr
         return [unpack(stream.recv(LIMIT_S)) for _ in range(count)]
 
 
-def unpack(message: str | bytes) -> str:
-    """A line as it was before it was packed, if it was."""
+def unpack(message: str | bytes, dictionary: bytes = b"") -> str:
+    """A message as it was before it was packed, if it was; with the dictionary of the checkout, or another one."""
     if isinstance(message, str):
         return message
     assert zstandard.get_frame_parameters(message).content_size < zstandard.CONTENTSIZE_UNKNOWN
-    return _decompressor().decompress(message).decode()
-
-
-def _decompressor() -> zstandard.ZstdDecompressor:
-    data = (Checkout.of_this_file().root / DICTIONARY).read_bytes()
-    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(data))
+    data = dictionary or (Checkout.of_this_file().root / DICTIONARY).read_bytes()
+    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(data)).decompress(message).decode()
 
 
 def check_lines(found: Sequence[str], expected: Sequence[str]) -> None:

@@ -6,15 +6,19 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
+import zstandard
+from atproto import JetstreamClient, models
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from edgerelay.api.subscribe_events import DICTIONARY_ID
 from edgerelay.atproto.timestamp import datetime_text
 from edgerelay_dev.network import FrameReader, SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
@@ -42,6 +46,7 @@ LIKE, POST, FEED = "app.bsky.feed.like", "app.bsky.feed.post", "app.bsky.feed."
 DAY_US = 86_400_000_000
 NSID = "network.bsky.jetstream.subscribeEvents"
 EVENTS = f"/xrpc/{NSID}"
+DICTIONARY = "/xrpc/network.bsky.jetstream.getZstdDictionary"
 FIREHOSE = "/xrpc/com.atproto.sync.subscribeRepos"
 
 Json = dict[str, Any]
@@ -343,17 +348,62 @@ class TestV2:
             expected = wanted(rig.events[before:])
             assert [json.loads(stream.recv(LIMIT_S))["payload"] for _ in expected] == expected
 
+    @pytest.mark.parametrize("dictionary", [None, DICTIONARY_ID])
     @pytest.mark.parametrize(("offset_us", "name"), [(-63 * DAY_US, "OutdatedCursor"), (DAY_US, "FutureCursor")])
-    def test_what_becomes_of_a_cursor_is_told(self, rig: Rig, offset_us: int, name: str) -> None:
-        query = query_of(cursor=time.time_ns() // 1_000 + offset_us)
+    def test_what_becomes_of_a_cursor_is_told(
+        self, rig: Rig, offset_us: int, name: str, dictionary: int | None
+    ) -> None:
+        query = query_of(cursor=time.time_ns() // 1_000 + offset_us, zstdDictionary=dictionary)
         with open_stream(rig.relay, query, EVENTS, protocol="xrpc.v1.json") as stream:
             assert stream.subprotocol == "xrpc.v1.json"
-            info = json.loads(stream.recv(LIMIT_S))["payload"]
+            said = stream.recv(LIMIT_S)
+            assert isinstance(said, str) == (dictionary is None)
+            info = json.loads(unpack(said))["payload"]
             assert (info["$type"], info["name"]) == (f"{NSID}#info", name)
             before = len(rig.events)
             more(rig, 1)
             expected = payloads_of(rig.events if offset_us < 0 else rig.events[before:])
-            assert json.loads(stream.recv(LIMIT_S))["payload"] == expected[0]
+            assert json.loads(unpack(stream.recv(LIMIT_S)))["payload"] == expected[0]
+
+    @pytest.mark.parametrize("limit", [0, 500])
+    def test_inside_of_packed_messages_are_the_texts_live_and_in_replay(self, rig: Rig, limit: int) -> None:
+        dictionary, headers = get_dictionary(rig.relay)
+        query = query_of(cursor=rig.events[0].seq, maxMessageSizeBytes=limit)
+        packing = [*query, *query_of(zstdDictionary=headers["x-zstd-dictionary-id"])]
+        with open_stream(rig.relay, query, EVENTS) as plain, open_stream(rig.relay, packing, EVENTS) as packed:
+            more(rig, 50)
+            texts = [unpack(plain.recv(LIMIT_S)) for _ in small_ones(rig, limit)]
+            messages = [packed.recv(LIMIT_S) for _ in texts]
+        assert all(isinstance(message, bytes) for message in messages)
+        assert [unpack(message, dictionary) for message in messages] == texts
+        with open_stream(rig.relay, packing, EVENTS) as replay:
+            assert [replay.recv(LIMIT_S) for _ in messages] == messages
+
+    def test_the_dictionary_is_there_for_whoever_asks(self, rig: Rig) -> None:
+        dictionary, headers = get_dictionary(rig.relay)
+        number = zstandard.ZstdCompressionDict(dictionary).dict_id()
+        assert number == int(headers["x-zstd-dictionary-id"]) == DICTIONARY_ID
+        assert (headers["content-type"], headers["etag"]) == ("application/octet-stream", f'"zstd-dict-{number}"')
+        assert get_dictionary(rig.relay, f"?id={number}")[0] == dictionary
+        assert rig.relay.get(DICTIONARY, headers={"If-None-Match": headers["etag"]})[0] == 304
+        status, refusal = rig.relay.get(f"{DICTIONARY}?id=5")
+        assert (status, refusal["error"]) == (404, "DictionaryNotFound")
+
+    def test_the_client_atproto_asks_for_it_by_itself(self, rig: Rig) -> None:
+        expected = [payload["seq"] for payload in payloads_of(rig.events)]
+        client = JetstreamClient(
+            models.NetworkBskyJetstreamSubscribeEvents.Params(cursor=expected[0]), base_uri=f"{rig.relay.ws_url}/xrpc"
+        )
+        found: list[int] = []
+
+        def receive(event: Any) -> None:
+            found.append(event.seq)
+            if len(found) == len(expected):
+                client.stop()
+
+        client.start(receive)
+        client._xrpc_client.request.close()  # which it does not do itself
+        assert (found, client.compressed) == (expected, True)
 
     def test_clients_say_nothing(self, rig: Rig) -> None:
         with open_stream(rig.relay, (), EVENTS) as stream:
@@ -376,7 +426,24 @@ class TestV2:
             open_stream(rig.relay, path=f"{EVENTS}?{query}&")
         assert refused.value.response.status_code == 400
         assert json.loads(bytes(refused.value.response.body))["error"] == error
-        assert rig.relay.get("/xrpc/network.bsky.jetstream.getZstdDictionary")[0] == 404
+
+
+def get_dictionary(relay: Relay, query: str = "") -> tuple[bytes, Mapping[str, str]]:
+    """The bytes, and the headers by their names."""
+    with urlopen(Request(f"{relay.worker_url}{DICTIONARY}{query}"), timeout=LIMIT_S) as answer:
+        return answer.read(), answer.headers
+
+
+def small_ones(rig: Rig, limit: int) -> list[Json]:
+    """What v2 says of everything, but for messages that are larger; a limit of 0 is none."""
+    payloads = payloads_of(rig.events)
+    return [each for each in payloads if not limit or size_of(each) <= limit]
+
+
+def size_of(payload: Json) -> int:
+    """Bytes of a message of v2."""
+    message = {"$type": "message", "payload": payload}
+    return len(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def payloads_of(events: list[Seen]) -> list[Json]:

@@ -20,6 +20,7 @@ from edgerelay.api.message import Request, Response
 from edgerelay.api.query import answer_query, find_query
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import STREAMS
+from edgerelay.api.subscribe_events import answer_dictionary
 from edgerelay.archive.batch import BatchError, decode_message
 from edgerelay.archive.block import BlockError, SealedBlock
 from edgerelay.archive.container import read_header
@@ -322,7 +323,7 @@ def _request(data: bytes) -> None:
     pairs = (line.partition(":") for line in lines)
     headers = {name.lower(): value for name, _, value in pairs}
     request = Request(method, path, parse_qsl(query, keep_blank_values=True), headers, "request-1")
-    answers = [*(parse(request) for parse in STREAMS.values()), preflight(request)]
+    answers = [*(parse(request) for parse in STREAMS.values()), preflight(request), answer_dictionary(request, bytes)]
     route = find_route(request)
     question = find_query(request, "token")
     if question is not None and not isinstance(question, Response):
@@ -387,6 +388,8 @@ _OPTIONS: Final = (
 _REQUESTS: Final = (
     "GET /subscribe?wantedCollections=app.bsky.feed.*&cursor=1\nupgrade:websocket",
     "GET /xrpc/com.atproto.sync.subscribeRepos?cursor=12\nupgrade:websocket",
+    "GET /xrpc/network.bsky.jetstream.subscribeEvents?kinds=commit&zstdDictionary=1612007021\nupgrade:websocket",
+    "GET /xrpc/network.bsky.jetstream.getZstdDictionary?id=1612007021",
     "GET /admin/hosts/pds.example.org/rejects\nauthorization:Bearer token",
     f"HEAD /xrpc/com.atproto.sync.getRepoStatus?did={_DID}",
     "OPTIONS /state\naccess-control-request-headers:x",

@@ -85,6 +85,15 @@ def test_what_lies_before_the_first_number_is_left_out() -> None:
     assert part.messages == ["lines 11", "lines 20", "lines 21"]
 
 
+def test_of_a_packed_message_of_v2_the_limit_is_for_what_is_inside() -> None:
+    def packed(wire: Wire, batch: Frames, index: int) -> tuple[list[Message], bool]:
+        return [Message(batch.head.seqs[index], 3, "packed", unpacked_bytes=7)], True
+
+    delivery = Delivery(packed, hides_nothing)
+    found = {limit: delivery.whole(Channel(Wire.ZSTD_EVENTS, max_bytes=limit), batch_of(1)) for limit in (5, 7)}
+    assert found == {5: ([], 0), 7: (["packed"], 3)}
+
+
 def test_a_batch_of_the_same_numbers_is_not_taken_for_the_former_one() -> None:
     delivery, batch = Delivery(Renderer(), hides_nothing), batch_of(2)
     assert delivery.whole(ODD, batch)[0] == ["lines 20"]

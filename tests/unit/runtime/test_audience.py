@@ -22,10 +22,15 @@ NOW_US = 1_795_000_000_000_000
 PACKED = Seat("a", Channel(Wire.ZSTD_LINES, Filter(prefixes=("app.",)), 5), awaits_hello=True, cursor=-7)
 FRAMES = Seat("b")
 EVENTS = Seat("c", Channel(Wire.EVENTS))
+PACKED_EVENTS = Seat("d", Channel(Wire.ZSTD_EVENTS))
 
 
 def update(**payload: Any) -> str:
     return json.dumps({"type": "options_update", "payload": payload})
+
+
+def pack(message: bytes) -> bytes:
+    return b"packed " + message
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def sql() -> Iterator[Sqlite]:
 
 @pytest.fixture
 def audience(sql: Sqlite) -> Audience:
-    created = Audience(Seats(sql))
+    created = Audience(Seats(sql), pack)
     for seat in (PACKED, FRAMES):
         created.seat(seat)
     return created
@@ -84,18 +89,21 @@ def test_a_flood_ends_with_whoever_makes_it(audience: Audience) -> None:
 
 def test_each_wire_has_its_own_words_and_v1_has_none(audience: Audience) -> None:
     audience.seat(EVENTS)
-    said = [[audience.say(reader, "Name", "why", is_error=is_error) for is_error in (True, False)] for reader in "abc"]
+    audience.seat(PACKED_EVENTS)
+    said = [[audience.say(reader, "Name", "why", is_error=is_error) for is_error in (True, False)] for reader in "abcd"]
     assert said == [
         [None, None],
         [encode_error("Name", "why"), encode_info("Name", "why")],
         [encode_event_error("Name", "why"), encode_event_info("Name", "why")],
+        [pack(encode_event_error("Name", "why").encode()), pack(encode_event_info("Name", "why").encode())],
     ]
 
 
 @pytest.mark.parametrize("message", ["{}", b"", update()])
-def test_on_v2_nothing_may_be_said(audience: Audience, message: str | bytes) -> None:
-    audience.seat(EVENTS)
-    ended = audience.hear("c", message, NOW_US)
+@pytest.mark.parametrize("seat", [EVENTS, PACKED_EVENTS])
+def test_on_v2_nothing_may_be_said(audience: Audience, seat: Seat, message: str | bytes) -> None:
+    audience.seat(seat)
+    ended = audience.hear(seat.reader, message, NOW_US)
     assert ended == Close(POLICY_VIOLATION, "clients send nothing on this stream")
 
 
@@ -104,7 +112,7 @@ def test_whoever_is_still_there_has_its_seat(sql: Sqlite, audience: Audience) ->
     gone = large._replace(reader="gone")
     attached = {"a": audience.seat(large), "b": audience.seat(FRAMES)}
     audience.seat(gone)
-    other = Audience(Seats(sql))
+    other = Audience(Seats(sql), pack)
     assert sorted(other.restore(attached)) == sorted([large, FRAMES])
     assert sql.execute("SELECT reader FROM seats") == [("a",)]
     other.leave("a")

@@ -70,6 +70,9 @@ def test_v2_has_its_own_messages() -> None:
     [event] = render_events(raw)
     batch = batch_of(raw)
     assert Rig().all(Wire.EVENTS, batch) == [(Message(frames.NOW_US, len(event.json), event.json),)]
+    packed = b"packed " + event.json.encode()
+    message = Message(frames.NOW_US, len(packed), [packed], unpacked_bytes=len(event.json))
+    assert Rig().all(Wire.ZSTD_EVENTS, batch) == [(message,)]
     assert Rig().all(Wire.LINES, batch) == [()]
 
 
@@ -79,6 +82,10 @@ def test_everything_is_made_once_for_all_readers_and_wires() -> None:
         rig.all(Wire.ZSTD_LINES, batch)
         rig.all(Wire.LINES, batch)
     assert (rig.looked_at, rig.packed) == (3, 3)
+    for _ in range(5):
+        rig.all(Wire.EVENTS, batch)
+        rig.all(Wire.ZSTD_EVENTS, batch)
+    assert (rig.looked_at, rig.packed) == (6, 6)
     assert not rig.lines.render(Wire.LINES, batch, 0)[1]
     assert Rig().lines.render(Wire.LINES, batch, 0)[1]
 

@@ -13,7 +13,6 @@ from edgerelay.api.health import answer_health
 from edgerelay.api.info import answer_info, answer_state
 from edgerelay.api.message import Request, Response, error_response
 from edgerelay.api.snapshot import Snapshot
-from edgerelay.api.subscribe_events import DICTIONARY_PATH, answer_dictionary
 
 __all__ = ["ROUTES", "find_route", "finish", "preflight"]
 
@@ -31,8 +30,6 @@ _COMMON: Final = {"access-control-allow-origin": "*", "x-content-type-options": 
 
 def find_route(request: Request) -> Callable[[Snapshot], Response] | Response:
     """The endpoint of a path, or the refusal."""
-    if request.path == DICTIONARY_PATH:
-        return answer_dictionary(request)
     route = ROUTES.get(request.path)
     if route is None:
         error = "MethodNotImplemented" if request.path.startswith("/xrpc/") else "NotFound"

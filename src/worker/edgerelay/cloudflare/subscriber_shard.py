@@ -41,7 +41,7 @@ from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.cloudflare.timer import PlatformTimer
-from edgerelay.cloudflare.zstd import LinePacker
+from edgerelay.cloudflare.zstd import pack_message
 from edgerelay.relay.channel import Channel
 from edgerelay.relay.cursor import Start, Window
 from edgerelay.relay.hidden import HiddenAccounts
@@ -105,11 +105,11 @@ class SubscriberShard(DurableObject):
         self._tasks = Tasks(self._broken)
         policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._hidden = HiddenAccounts()
-        lines: Lines[Buffered] = Lines(frame_of, LinePacker().pack, to_js, self._log)
+        lines: Lines[Buffered] = Lines(frame_of, pack_message, to_js, self._log)
         self._shard: Shard[Buffered | LineBlock] = Shard(
             policy, self._readers.unsent, lines.render, self._hidden.indexes
         )
-        self._audience = Audience(Seats(DurableSql(self._raw, Buffers())))
+        self._audience = Audience(Seats(DurableSql(self._raw, Buffers())), pack_message)
         codecs = {BrotliCodec.id: BrotliCodec()}
         bucket = Bucket(env.ARCHIVE._binding)
         archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, codecs)))

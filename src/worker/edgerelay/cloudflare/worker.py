@@ -19,6 +19,7 @@ from edgerelay.api.query import Query, answer_query, find_query
 from edgerelay.api.reindex import REINDEX_PATH, answer_reindex, read_reindex
 from edgerelay.api.router import find_route, finish, preflight
 from edgerelay.api.subscribe import STREAMS
+from edgerelay.api.subscribe_events import DICTIONARY_PATH, answer_dictionary
 from edgerelay.cloudflare.archive_keeper import REHEARSED, ArchiveKeeper
 from edgerelay.cloudflare.blob_index import answer_blob_question
 from edgerelay.cloudflare.blobs import BlobEndpoints
@@ -30,6 +31,7 @@ from edgerelay.cloudflare.settings import read_settings
 from edgerelay.cloudflare.snapshots import Snapshots
 from edgerelay.cloudflare.subscriber_shard import SHARD_REHEARSALS
 from edgerelay.cloudflare.subscribing import Subscribing
+from edgerelay.cloudflare.zstd import read_dictionary
 from edgerelay.config import Settings
 from edgerelay.errors import InvariantError, SettingsError
 from edgerelay.runtime.object_index import ObjectIndexError
@@ -59,6 +61,8 @@ class Default(WorkerEntrypoint):
             return await BlobEndpoints(self.ctx, self.env.BLOB_LIMIT, self._relay(), settings).answer(asked)
         if answer is None and asked.path == BLOB_INDEX_PATH:
             answer = await answer_blob_question(asked, self.env.ARCHIVE._binding, settings)
+        if answer is None and asked.path == DICTIONARY_PATH:
+            answer = answer_dictionary(asked, read_dictionary)
         if answer is None and asked.path == REINDEX_PATH:
             answer = await self._reindex(asked, settings)
         answer = answer or await self._obey(asked, request.js_object, settings.admin_token)

@@ -6,7 +6,7 @@ Readers of one channel get the same messages, so that these are made once for al
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from edgerelay.relay.filters import EVERYTHING, Filter
 
@@ -28,10 +28,26 @@ class Wire(StrEnum):
     EVENTS = "events"
     """Jetstream v2: a text for each operation, and for each `#sync`."""
 
+    ZSTD_EVENTS = "zstd_events"
+    """Jetstream v2: the same, each packed by itself with the same dictionary."""
+
     @property
     def has_lines(self) -> bool:
         """Whether what is sent are lines, as the archive keeps them, too."""
         return self in (Wire.LINES, Wire.ZSTD_LINES)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether what is sent are events of v2."""
+        return self in (Wire.EVENTS, Wire.ZSTD_EVENTS)
+
+    @property
+    def inside(self) -> Wire:
+        """The wire whose messages are packed on this one; itself if it packs none."""
+        return _INSIDE.get(self, self)
+
+
+_INSIDE: Final = {Wire.ZSTD_LINES: Wire.LINES, Wire.ZSTD_EVENTS: Wire.EVENTS}
 
 
 class Message(NamedTuple):
@@ -44,6 +60,9 @@ class Message(NamedTuple):
     data: Any
     """Whatever the platform sends."""
 
+    unpacked_bytes: int = 0
+    """Of a packed message of v2, whose readers limit what is inside; 0 for all others."""
+
 
 class Channel(NamedTuple):
     """What readers have in common that get the same messages."""
@@ -51,7 +70,7 @@ class Channel(NamedTuple):
     wire: Wire = Wire.FRAMES
     filter: Filter = EVERYTHING
     max_bytes: int = 0
-    """Larger messages are left out; 0 for none."""
+    """Larger messages are left out; 0 for none. On v2 it is for what is inside of packed ones."""
 
 
 FIREHOSE = Channel()

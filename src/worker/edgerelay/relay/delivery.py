@@ -135,7 +135,7 @@ class Delivery(Generic[B]):
             for message in messages
             if message.number >= first_number
             and (operations is None or message.number - seq in operations)
-            and not 0 < max_bytes < message.size_bytes
+            and not 0 < max_bytes < (message.unpacked_bytes or message.size_bytes)
         ]
         return passing, is_rendered
 

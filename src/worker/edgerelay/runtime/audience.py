@@ -6,7 +6,7 @@ streams, "Server"). But nobody may say too much.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from edgerelay.api.jetstream import MAX_MESSAGE_BYTES, Close, parse_message
@@ -25,8 +25,10 @@ POLICY_VIOLATION: Final = 1008
 class Audience:
     """Seats by the names of their readers."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, pack: Callable[[bytes], bytes]) -> None:
+        """`pack` makes the bytes of a packed message."""
         self._seats = seats
+        self._pack = pack
         self._seated: dict[str, Seat] = {}
         self._patience: dict[str, Patience] = {}
 
@@ -51,8 +53,9 @@ class Audience:
         match self._seated[reader].channel.wire:
             case Wire.FRAMES:
                 return encode_error(name, message) if is_error else encode_info(name, message)
-            case Wire.EVENTS:
-                return encode_event_error(name, message) if is_error else encode_event_info(name, message)
+            case Wire.EVENTS | Wire.ZSTD_EVENTS as wire:
+                said = encode_event_error(name, message) if is_error else encode_event_info(name, message)
+                return said if wire is Wire.EVENTS else self._pack(said.encode())
         return None
 
     def hear(self, reader: str, message: str | bytes, now_us: int) -> Seat | Close | None:
@@ -61,7 +64,7 @@ class Audience:
         if not self._patience.setdefault(reader, Patience()).bears(size_bytes, now_us):
             return Close(POLICY_VIOLATION, "TooManyMessages")
         seat = self._seated[reader]
-        if seat.channel.wire is Wire.EVENTS:
+        if seat.channel.wire.has_events:
             return Close(POLICY_VIOLATION, "clients send nothing on this stream")
         if seat.channel.wire is Wire.FRAMES or not isinstance(message, str) or size_bytes > MAX_MESSAGE_BYTES:
             return None

@@ -48,7 +48,7 @@ class Lines(Generic[B]):
 
         Args:
             frame: the frame of an event of a batch.
-            pack: makes the bytes of a packed line.
+            pack: makes the bytes of a packed message.
             binary: makes of bytes what a socket sends.
         """
         self._frame = frame
@@ -76,8 +76,8 @@ class Lines(Generic[B]):
         return messages, True
 
     def _make(self, wire: Wire, batch: B | LineBlock, index: int) -> tuple[Message, ...]:
-        if wire is Wire.ZSTD_LINES:
-            return self._packed(batch, index)
+        if wire.inside is not wire:
+            return self._packed(wire, batch, index)
         assert not isinstance(batch, LineBlock), "nobody gets lines who wants events"
         return self._texts(batch, index) if wire is Wire.LINES else self._events(batch, index)
 
@@ -88,10 +88,15 @@ class Lines(Generic[B]):
             self._sink.write("debug", "lines_skipped", {"seq": batch.head.seqs[index], "reasons": reasons})
         return tuple([_message(line.time_us, line.json) for line in lines])
 
-    def _packed(self, batch: B | LineBlock, index: int) -> tuple[Message, ...]:
-        texts, _ = self.render(Wire.LINES, batch, index)
-        packed = [(text.number, self._pack(text.data.encode())) for text in texts]
-        return tuple([Message(number, len(data), self._binary(data)) for number, data in packed])
+    def _packed(self, wire: Wire, batch: B | LineBlock, index: int) -> tuple[Message, ...]:
+        texts, _ = self.render(wire.inside, batch, index)
+        packed = [(text, self._pack(text.data.encode())) for text in texts]
+        return tuple(
+            [
+                Message(text.number, len(data), self._binary(data), text.size_bytes if wire.has_events else 0)
+                for text, data in packed
+            ]
+        )
 
     def _events(self, batch: B, index: int) -> tuple[Message, ...]:
         events = render_events(self._frame(batch, index))
