@@ -25,6 +25,7 @@ from subscribers import Subscribers
 from table import heading, load, row, target
 
 from edgerelay.archive.jetstream import Line, render
+from edgerelay.archive.jetstream_v2 import render_events
 from edgerelay.archive.object_names import Folder, own_names
 from edgerelay.runtime.hour_index import names_below
 from edgerelay_dev.network import NetworkProcess
@@ -111,23 +112,24 @@ def check(everyone: Subscribers, expected: int) -> None:
         raise AssertionError(f"{expected} lines became {set(everyone.messages)} messages")
 
 
-def print_sizes(lines: list[Line]) -> None:
+def print_sizes(name: str, texts: list[bytes]) -> None:
     dictionary = zstandard.ZstdCompressionDict((Checkout.of_this_file().root / DICTIONARY).read_bytes())
-    plain = sum([len(line.json) for line in lines])
-    packed = {}
-    for name, packer in (
+    plain = sum(map(len, texts))
+    packed = []
+    for how, packer in (
         ("with the dictionary of v1", zstandard.ZstdCompressor(LEVEL, dict_data=dictionary)),
         ("without", zstandard.ZstdCompressor(LEVEL)),
     ):
-        size_bytes = sum([len(packer.compress(line.json)) for line in lines])
-        packed[name] = f"{size_bytes / len(lines):,.0f} B {name} ({size_bytes / plain:.0%})"
-    row("bytes of a line", f"{plain / len(lines):,.0f} B", *packed.values())
+        size_bytes = sum([len(packer.compress(text)) for text in texts])
+        packed.append(f"{size_bytes / len(texts):,.0f} B {how} ({size_bytes / plain:.0%})")
+    row(f"bytes of {name}", f"{plain / len(texts):,.0f} B", *packed)
 
 
 def measure(recording: Path) -> None:
     frames = list(read_recording(recording))
     lines = [line for frame in frames for line in render(frame).lines]
-    print_sizes(lines)
+    print_sizes("a line", [line.json for line in lines])
+    print_sizes("a message of v2", [event.json.encode() for frame in frames for event in render_events(frame)])
     with NetworkProcess(replay_of(recording)) as network:
         for name, query, readers in (
             ("live to 1", "", 1),
