@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 import zstandard
 from atproto import JetstreamClient, models
+from cbor2 import dumps
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
@@ -22,6 +23,7 @@ from edgerelay.api.subscribe_events import DICTIONARY_ID
 from edgerelay.atproto.timestamp import datetime_text
 from edgerelay_dev.network import FrameReader, SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.network.repository import Create
 from tests.e2e.jetstream_reader import (
     LIMIT_S,
     LineReader,
@@ -459,6 +461,62 @@ def payloads_of(events: list[Seen]) -> list[Json]:
             own = {"$type": f"{NSID}#{kind}", "did": line["did"], "seq": number, "time": datetime_text(number)}
             payloads.append({**(line[kind] if kind == "commit" else {kind: line[kind]}), **own})
     return payloads
+
+
+ODD: dict[str, tuple[bytes, bool]] = {
+    "deep-list": (b"\x81" * 9_000 + b"\x01", False),
+    "deep-map": (b"\xa1\x61a" * 300_000 + b"\x01", False),
+    "huge-text": (dumps({"v": "<" * 300_000}), True),
+    "float": (dumps({"v": 0.5}), False),
+    "whole-float": (dumps({"v": 3.0}), True),
+    "bytes": (dumps({"v": b"abc"}), True),
+    "bytes-in-json": (dumps({"v": {"$bytes": "YWJj"}}), True),
+    "bad-bytes-in-json": (dumps({"v": {"$bytes": "="}}), False),
+    "bad-link-in-json": (dumps({"v": {"$link": 5}}), False),
+    "half-a-character": (b"\xa1\x61v\x63\xed\xa0\x80", False),
+    "no-cbor": (b"\xff", False),
+    "last": (dumps({"v": "as usual"}), True),
+}
+"""Records by their keys, and whether they have a JSON form."""
+
+
+@pytest.mark.timeout(120)
+def test_odd_records_cost_their_own_lines_and_nothing_else(tmp_path: Path) -> None:
+    streams: list[tuple[str, Query]] = [
+        ("/subscribe", query_of(wantedCollections=POST)),
+        ("/subscribe", query_of(wantedCollections=POST, compress="true")),
+        (EVENTS, query_of(collections=POST)),
+        (EVENTS, query_of(collections=POST, zstdDictionary=DICTIONARY_ID)),
+    ]
+    expected = [name for name, (_, has_json) in ODD.items() if has_json]
+    with ExitStack() as stack:
+        background = stack.enter_context(NetworkThread(SimulatedNetwork(seed="odd records", accounts=1)))
+        relay = stack.enter_context(Relay(tmp_path, upstream_settings(background)))
+        relay.wait_live()
+        first_us = int(relay.state()["started_us"])
+        live = [stack.enter_context(open_stream(relay, query, path)) for path, query in streams]
+        background.call(write_odd_records)
+        assert [record_keys(stream) for stream in live] == [expected] * len(streams)
+        for path, query in streams:
+            with open_stream(relay, [*query, *query_of(cursor=first_us)], path) as replay:
+                assert record_keys(replay) == expected
+
+
+def write_odd_records(network: SimulatedNetwork) -> None:
+    (host,) = network.hosts
+    (account,) = host.accounts.values()
+    for name, (record, _) in ODD.items():
+        host.commit(account, Create(f"{POST}/{name}", record))
+
+
+def record_keys(stream: ClientConnection) -> list[str]:
+    """The keys of the records that come, whatever the wire, up to the last one."""
+    found: list[str] = []
+    while "last" not in found:
+        event = json.loads(unpack(stream.recv(LIMIT_S)))
+        written = event.get("commit") or event.get("payload", {})
+        found += [written["rkey"]] if "rkey" in written else []
+    return found
 
 
 class TestFirehoseFilters:

@@ -99,6 +99,10 @@ class TestParameters:
         )
         assert asked(query).channel.filter == wanted
 
+    def test_an_account_with_an_underscore(self) -> None:
+        did = "did:web:under_score.example%3A80"
+        assert asked([("wantedDids", did)]).channel.filter == Filter(dids=frozenset([did]))
+
     def test_the_first_of_several_counts_and_what_is_unknown_does_not(self) -> None:
         query = [("cursor", "5"), ("cursor", "x"), ("maxSize", "x"), ("maximumMessageSizeBytes", "8096")]
         query += [("format", "json"), ("Cursor", "9"), ("compress", "false"), ("compress", "true")]

@@ -19,7 +19,7 @@ from edgerelay.api.subscribe_events import (
 from edgerelay.api.subscription import Subscription
 from edgerelay.atproto.frames import MAX_SEQ
 from edgerelay.relay.channel import Channel, Wire
-from edgerelay.relay.filters import Filter
+from edgerelay.relay.filters import MAX_COLLECTIONS, MAX_DIDS, Filter
 from edgerelay.relay.sequencer import MIN_TIME_SEQ
 
 UPGRADE = {"upgrade": "websocket"}
@@ -71,7 +71,11 @@ def test_the_subprotocol_is_chosen_if_it_is_offered(offered: str, chosen: str) -
         ([("zstdDictionary", str(DICTIONARY_ID))] * 2, "InvalidRequest"),
         ([("cursor", "5"), ("cursor", "5")], "InvalidRequest"),
         ([("kinds", "sync"), ("collections", "app.bsky.*")], "InvalidRequest"),
-        ([("dids", "x")], "InvalidRequest"),
+        *[([("kinds", text)], "InvalidRequest") for text in ("", "#commit", "info", "commit,sync")],
+        *[([("dids", text)], "InvalidRequest") for text in ("", "x", "alice.test")],
+        ([("dids", f"did:plc:{number}") for number in range(MAX_DIDS + 1)], "InvalidRequest"),
+        *[([("collections", text)], "InvalidRequest") for text in ("", "*", ".*", "app", "app.bsky.fe*", "app..x.*")],
+        ([("collections", f"app.any.name{number}") for number in range(MAX_COLLECTIONS + 1)], "InvalidRequest"),
         ([("cursor", str(MIN_TIME_SEQ - 1))], "CursorTooOld"),
         ([("zstdDictionary", "20260811")], "UnknownZstdDictionary"),
     ],
