@@ -11,6 +11,7 @@ import pytest
 
 from edgerelay_dev.network import SimulatedNetwork
 from edgerelay_dev.network.background import NetworkThread
+from edgerelay_dev.network.websocket import Socket
 from tests.e2e.relays import Relay, upstream_settings
 from tests.e2e.subscriber import Seen, Subscriber, check_arrived, seen, wait_until
 
@@ -42,9 +43,9 @@ def break_relay_state(relay: Relay, background: NetworkThread) -> None:
     wait_until(lambda: bool(subscriptions(background) - before), LIMIT_S, "another subscription")
 
 
-def subscriptions(background: NetworkThread) -> set[int]:
+def subscriptions(background: NetworkThread) -> set[Socket]:
     """The host's present subscriptions."""
-    return background.call(lambda network: {id(socket) for socket in network.hosts[0].faults.sockets})
+    return background.call(lambda network: set(network.hosts[0].faults.sockets))
 
 
 def test_the_alarm_brings_relay_state_back(tmp_path: Path, background: NetworkThread) -> None:
