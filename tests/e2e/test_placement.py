@@ -118,7 +118,10 @@ class TestFailures:
                 reader.read()
                 before.wait_for(20, LIMIT_S)
 
-    def test_shards_end_one_by_one_and_readers_miss_nothing(self, tmp_path: Path, background: NetworkThread) -> None:
+    @pytest.mark.parametrize("action", ["end_shard", "break_shard"])
+    def test_shards_end_one_by_one_and_readers_miss_nothing(
+        self, action: str, tmp_path: Path, background: NetworkThread
+    ) -> None:
         """Their sockets end with them; whoever comes back finds the shard that comes back, or another."""
         settings = {**upstream_settings(background), "SHARD_CLIENTS": "2"}
         with Relay(tmp_path, settings) as relay, ExitStack() as stack:
@@ -127,7 +130,7 @@ class TestFailures:
             assert len(clients(relay)) == 3
             for turn in range(6):
                 names = list(clients(relay)) or [f"{REPLAY}0"]
-                relay.rehearse("end_shard", names[turn % len(names)])
+                relay.rehearse(action, names[turn % len(names)])
                 background.call(lambda network: network.traffic.run(20))
                 for reader in readers:
                     reader.wait_for(len(emitted(background)), LIMIT_S)
@@ -135,6 +138,7 @@ class TestFailures:
                 check_arrived(reader.events, emitted(background))
                 assert reader.seqs == readers[0].seqs
             assert sum(reader.connections for reader in readers) > len(readers)
+            assert ("task_failed" in relay.log_path.read_text()) == (action == "break_shard")
 
     def test_relay_state_ends_again_and_again_while_readers_come(
         self, tmp_path: Path, background: NetworkThread

@@ -11,6 +11,7 @@ import asyncio
 import json
 import traceback
 import uuid
+from contextlib import suppress
 from typing import Any, Final
 
 import js
@@ -79,8 +80,8 @@ _OPEN: Final = 1
 TELL_MS: Final = 1_000
 """Milliseconds after which RelayState knows that readers came or left, should no batch be acknowledged meanwhile."""
 
-SHARD_REHEARSALS: Final = ("end_shard", "mute_shard")
-"""What tests may do to a shard: end it, or let it answer nobody for a while."""
+SHARD_REHEARSALS: Final = ("end_shard", "break_shard", "mute_shard")
+"""What tests may do to a shard: end it, let what it does next fail, or let it answer nobody for a while."""
 
 MUTE_S: Final = 10
 """Seconds for which whoever comes to a muted shard waits."""
@@ -117,9 +118,9 @@ class SubscriberShard(DurableObject):
         self._replay: Replay[Buffered] = Replay(archive, kept_lines, self._relay.read, self._log)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
-        self._pace_timer = PlatformTimer(self._pace, self._clock)
-        self._ask_timer = PlatformTimer(self._ask, self._clock)
-        self._tell_timer = PlatformTimer(self._tell, self._clock)
+        self._pace_timer = PlatformTimer(self._pace, self._clock, self._broken)
+        self._ask_timer = PlatformTimer(self._ask, self._clock, self._broken)
+        self._tell_timer = PlatformTimer(self._tell, self._clock, self._broken)
         self._prepared = 0
         self._is_mute = False
         self._name = ""
@@ -214,10 +215,8 @@ class SubscriberShard(DurableObject):
             "buffered_amount": hasattr(feed, "bufferedAmount"),
             "load": load._asdict(),
         }
-        try:
+        with suppress(JsException):  # the feed is closing
             feed.send(json.dumps(ack))
-        except JsException:
-            return  # the feed is closing
 
     def _tell_soon(self) -> None:
         """Something changed that RelayState publishes."""
@@ -268,7 +267,7 @@ class SubscriberShard(DurableObject):
         if socket.readyState != _OPEN:
             return
         if _is_feed(self._raw, socket):
-            self._fed(socket, message)
+            self._tasks.run(self._fed, socket, message)
             return
         reader = self._readers.reader_of(socket)
         if reader is not None:
@@ -391,6 +390,8 @@ class SubscriberShard(DurableObject):
         """What tests may do to a shard that allows it (`REHEARSAL`)."""
         if self._settings.rehearsal == "on" and action == "end_shard":
             end_object(self._raw, "rehearsed")
+        if self._settings.rehearsal == "on" and action == "break_shard":
+            del self._shard
         self._is_mute = self._settings.rehearsal == "on" and action == "mute_shard"
         return action
 

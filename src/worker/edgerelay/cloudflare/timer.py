@@ -15,8 +15,12 @@ _MS_US = 1_000
 class PlatformTimer:
     """Calls a function at a time; setting it again replaces what was set."""
 
-    def __init__(self, fire: Callable[[], None], clock: Callable[[], int]) -> None:
+    def __init__(
+        self, fire: Callable[[], None], clock: Callable[[], int], failed: Callable[[BaseException], None]
+    ) -> None:
+        """`failed` gets whatever the function raises."""
         self._fire = fire
+        self._failed = failed
         self._clock = clock
         self._proxy = create_proxy(self._fired)
         self._handle: object | None = None
@@ -43,4 +47,7 @@ class PlatformTimer:
 
     def _fired(self) -> None:
         self._handle = None
-        self._fire()
+        try:
+            self._fire()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed on
+            self._failed(error)
