@@ -577,6 +577,21 @@ class TestStorage:
         assert world.pauses == []
         assert (before, world.node.relay.host.upstream.connection) == (1, 2)
 
+    def test_a_socket_that_was_to_be_replaced_in_the_same_turn_is_closed_all_the_same(self, world: World) -> None:
+        world.live()
+        world.happen("commit")
+        world.send()
+        world.wait(0.1)
+        world.sql.writes_left = 0
+        world.wait(world.settings.silence_s)
+        assert world.node.storage_failures == 1
+        assert world.upstream.connection is None
+        world.sql.writes_left = None
+        world.happen("commit")
+        world.wait(STORAGE_RETRY_US / S_US)
+        world.settle()
+        assert world.times() == times(world.host.events)
+
     def test_a_relay_whose_disk_stays_full_tries_again_and_again_by_itself(self, world: World) -> None:
         world.live()
         world.sql.writes_left = 0

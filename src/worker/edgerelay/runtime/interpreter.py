@@ -95,6 +95,8 @@ class Interpreter:
         self._identities = identities
         self._hidden = hidden
         self._registry = registry
+        self.connection = 0
+        """Number of the socket to the host that was opened last; 0 before the first."""
 
     def carry_out(self, command: Command) -> Event | None:
         """Do what the command says. With every append goes one short step of tidying up a store.
@@ -121,6 +123,7 @@ class Interpreter:
             case SetTimer(at_us):
                 ports.timer.set(at_us)
             case OpenUpstream(connection, cursor):
+                self.connection = connection
                 ports.upstream.open(connection, cursor)
             case CloseUpstream(connection):
                 ports.upstream.close(connection)

@@ -202,7 +202,7 @@ class Node:
         """Drop what is in memory and begin with what is stored."""
         upstream = self.relay.host.upstream
         self._events.clear()
-        self._ports.upstream.close(upstream.connection)
+        self._ports.upstream.close(self._interpreter.connection)
         for link in self.relay.feed.links:
             self._ports.shards.close(link.name)
         self._start(connection=upstream.connection, problem=problem)
