@@ -198,6 +198,16 @@ class TestForget:
         fill(opened, batch(40, 50))
         assert [last_seq for _, last_seq in slots(sql)] == [50, 40, 30]
 
+    def test_what_rows_still_hold_of_it_can_be_wiped(self, sql: Sqlite) -> None:
+        log, large = HotLog(sql, self.SMALL, ALL), batch(30, 40, size_bytes=2 * SECOND.size_bytes)
+        fill(log, FIRST, SECOND, THIRD, large, checkpoint_seq=30)
+        log.wipe()
+        assert [last_seq for _, last_seq in slots(sql)] == [40, 30]
+        for opened in (HotLog(sql, self.SMALL, ALL), log):
+            assert (opened.missing_up_to, opened.read(0), opened.read(31), len(opened)) == (20, THIRD, large, 2)
+        fill(log, batch(40, 50))
+        assert [last_seq for _, last_seq in slots(sql)] == [50, 40, 30]
+
     def test_it_is_forgotten_only_when_something_else_is_there(self, sql: Sqlite) -> None:
         """A write that fails leaves the rows; whoever opens the log then finds what was there before."""
         log = HotLog(sql, self.SMALL, ALL)

@@ -152,6 +152,11 @@ class HotLog:
         if entry.last_seq > self.archived_seq:
             self.unarchived_bytes += batch.size_bytes - entry.size_bytes
 
+    def wipe(self) -> None:
+        """Delete what the rows still hold of batches that are forgotten."""
+        for slot in self._free:
+            self._sql.execute("DELETE FROM log WHERE slot = ?", slot)
+
     def read(self, cursor: int) -> Batch | None:
         """The batch with the first event whose number is at least `cursor`; None if there is none yet."""
         index = bisect_left(self._last_seqs, cursor)

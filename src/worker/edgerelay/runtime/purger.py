@@ -159,6 +159,8 @@ class Purger:
             if purged is not None:
                 log.replace(purged)
         is_done = len(heads) < LOG_BATCHES or heads[-1].last_seq >= purge.end_seq
+        if is_done:
+            log.wipe()
         return purge._replace(log_seq=purge.end_seq if is_done else heads[-1].last_seq)
 
     async def _purge_object(self, name: ObjectName, did: str, pause: _Pause) -> bool:
