@@ -85,7 +85,8 @@ def make_version_1(connection: sqlite3.Connection) -> None:
     """Undo what the later steps added: as the first version left it."""
     for step in MIGRATIONS[1:]:
         for statement in step:
-            connection.execute(f"DROP TABLE {statement.split()[2]}")
+            if statement.startswith("CREATE TABLE"):
+                connection.execute(f"DROP TABLE {statement.split()[2]}")
     connection.execute("UPDATE meta SET value = 1 WHERE key = 'schema_version'")
     connection.commit()
 

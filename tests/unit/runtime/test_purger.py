@@ -12,16 +12,18 @@ from edgerelay.archive.batch import Batch, decode_head
 from edgerelay.archive.codec import ZlibCodec
 from edgerelay.archive.container_index import Stream
 from edgerelay.archive.firehose_block import open_batch
-from edgerelay.archive.object_names import Folder, ObjectName
+from edgerelay.archive.object_names import Folder, ObjectName, own_names
 from edgerelay.runtime.audit import Audit
 from edgerelay.runtime.container_objects import read_block, read_index
 from edgerelay.runtime.purger import REST_US, SETTLE_US, Purger
-from edgerelay.runtime.purges import Purges
+from edgerelay.runtime.purges import Purge, Purges
 from tests.coroutines import finished, no_pause
+from tests.effects import Effects, LedObjects
 from tests.histories import NOON_US, Past
 
 DID = "did:plc:3"
 CODEC = ZlibCodec()
+FRAMES = (Folder.GROUPS, Folder.FIREHOSE)
 
 
 class Stand:
@@ -30,15 +32,22 @@ class Stand:
     def __init__(self) -> None:
         self.past = Past(stop_bytes=400)
         self.audit = Audit(self.past.sql)
+        self.effects = Effects()
         self.open()
 
     def open(self) -> None:
         """The object starts."""
         self.past.open()
         past = self.past
-        purges = Purges(past.sql)
+        purges = self.purges = Purges(past.sql)
         self.purger = Purger(
-            past.objects, {CODEC.id: CODEC}, purges, self.audit, lambda: past.log, past.lines, past.clock
+            LedObjects(self.effects, past.objects),
+            {CODEC.id: CODEC},
+            purges,
+            self.audit,
+            lambda: past.log,
+            past.lines,
+            past.clock,
         )
 
     def step(self) -> None:
@@ -60,6 +69,13 @@ class Stand:
         self.past.close()
 
     @property
+    def row(self) -> Purge:
+        """How far the account's purge is."""
+        row = self.purges.find(DID)
+        assert row is not None
+        return row
+
+    @property
     def purged(self) -> list[tuple[int, bytes]]:
         """What is to be left: the account's events have no bytes."""
         return [(seq, b"" if seq % 7 == 3 else frame) for seq, frame in self.past.events]
@@ -79,7 +95,7 @@ class Stand:
     def holders(self) -> list[str]:
         """Objects and rows of the log that have something of the account; what is forgotten may still be in its row."""
         found = []
-        for key in self.past.objects.objects:
+        for key in [name.key for name in own_names(self.past.objects.objects) if name.folder in FRAMES]:
             index = finished(read_index(self.past.objects, key))
             for block in index.blocks:
                 batch = open_batch(finished(read_block(self.past.objects, key, block)), {CODEC.id: CODEC})
@@ -241,6 +257,46 @@ def test_the_stream_and_the_positions_stay(stand: Stand) -> None:
     assert (after.prev_seq, after.first_seq, after.last_seq) == (before.prev_seq, before.first_seq, before.last_seq)
     assert after.prev_seq == 0
     assert after.first_seq == NOON_US + 1
+
+
+def test_what_is_joined_while_a_pass_stands_still_is_found(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RelayState was away in the middle of the last pass, for longer than it takes to join an hour."""
+    monkeypatch.setattr("edgerelay.runtime.purger.STEP_OBJECTS", 1)
+    past = stand.past
+    for remainder in (0, 10):  # of an account without a number; of the account, and without a line
+        past.write(past.clock.now_us // 35 * 35 + 35 + remainder - (past.log.last_seq or NOON_US))
+        past.archive_all()
+    slow = stand.holders()[0]
+    data = past.objects.objects.pop(slow)
+    stand.purger.order(DID)
+    while stand.row.begun_us < stand.row.changed_us + SETTLE_US:
+        stand.step()
+    past.clock.now_us += SETTLE_US
+    past.objects.objects[slow] = data  # somebody was slow to store what he had read
+    while not stand.row.after.startswith(Folder.GROUPS):
+        stand.step()
+    assert stand.holders()
+    past.compact_all()
+    stand.run()
+    assert stand.holders() == []
+
+
+def test_who_is_purged_again_while_a_pass_ends_is_purged_again(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive()
+    stand.purger.order(DID)
+    while stand.row.begun_us < stand.row.changed_us + SETTLE_US:
+        stand.step()
+    stand.past.clock.now_us += SETTLE_US
+    stand.step()
+    stand.past.clock.now_us += REST_US
+    last = stand.effects.lead(stand.purger.run(stand.effects.pause))
+    stand.past.write(*[1] * 15)
+    stand.purger.order(DID)
+    last.go_to_end()
+    assert stand.audit.page() == []
+    stand.run()
+    assert stand.holders() == []
 
 
 STEPS = st.lists(

@@ -4,7 +4,8 @@
 
 An object that holds something is put as a new generation, then the old one is taken away. While that goes on, the
 archiver may copy what was not purged yet; so the last pass begins `SETTLE_US` after anything was found, when whatever
-had read the old bytes has ended. Each step is short and can be repeated: a crash costs some work done twice.
+had read the old bytes has ended. A pass may take hours, and stand still for as long as RelayState does; so it goes
+through the folders as copies do. Each step is short and can be repeated: a crash costs some work done twice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgerelay.archive.block import BlockFacts, Codecs, check_packed
 from edgerelay.archive.container_errors import ContainerCorrupt
 from edgerelay.archive.container_index import ContainerIndex
 from edgerelay.archive.did_filter import DidFilter, hash_did
-from edgerelay.archive.object_names import ObjectName, own_names
+from edgerelay.archive.object_names import Folder, ObjectName, own_names
 from edgerelay.archive.purge import purge_batch, purge_block, purged_container
 from edgerelay.errors import EdgeRelayError, InvariantError
 from edgerelay.runtime.audit import Audit
@@ -44,6 +45,10 @@ REST_US: Final = 1_000_000
 
 RETRY_US: Final = 60_000_000
 """Microseconds between a step that failed and the next try."""
+
+FOLDERS: Final = (Folder.GROUPS, Folder.FIREHOSE, Folder.JETSTREAM, Folder.BLOBS)
+"""The order in which bytes are copied: what is moved before a pass has met it, the pass meets later. Lines are joined
+within their folder, but only those that lie beside a group of their own generation, which the pass has met."""
 
 PURGED: Final = "purged"
 """The entry of the audit that says that it is done."""
@@ -118,7 +123,7 @@ class Purger:
         if purge.log_seq < purge.end_seq:
             self._purges.save(self._purge_log(purge))
             return
-        names = await self._objects.names("", purge.after, STEP_OBJECTS)
+        names = await self._names_behind(purge.after)
         for name in own_names(names):
             try:
                 found = await self._purge_object(name, purge.did, pause)
@@ -132,12 +137,25 @@ class Purger:
             await pause()
         if names:
             self._save_unless_cancelled(purge._replace(after=names[-1]))
-        else:
+        elif self._is_wanted(purge):
             self._end_pass(purge)
 
-    def _save_unless_cancelled(self, purge: Purge) -> None:
+    async def _names_behind(self, after: str) -> list[str]:
+        """The next names of a pass; none if it has come to its end."""
+        begun = FOLDERS.index(Folder(after.partition("/")[0])) if after else 0
+        for folder in FOLDERS[begun:]:
+            prefix = f"{folder}/"
+            if names := await self._objects.names(prefix, after if after.startswith(prefix) else "", STEP_OBJECTS):
+                return names
+        return []
+
+    def _is_wanted(self, purge: Purge) -> bool:
+        """Whether it was neither cancelled meanwhile nor ordered anew."""
         now = self._purges.find(purge.did)
-        if now is not None and now.end_seq == purge.end_seq:
+        return now is not None and now.end_seq == purge.end_seq
+
+    def _save_unless_cancelled(self, purge: Purge) -> None:
+        if self._is_wanted(purge):
             self._purges.save(purge)
 
     def _end_pass(self, purge: Purge) -> None:
@@ -148,7 +166,7 @@ class Purger:
             self._audit.add(self._clock(), PURGED, purge.did, f"{purge.objects} objects were rewritten")
             self._purges.remove(purge.did)
         else:
-            self._save_unless_cancelled(purge._replace(after="", begun_us=settled_us))
+            self._purges.save(purge._replace(after="", begun_us=settled_us))
 
     def _purge_log(self, purge: Purge) -> Purge:
         log = self._log()

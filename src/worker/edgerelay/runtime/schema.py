@@ -36,6 +36,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     ("CREATE TABLE archive (id INTEGER PRIMARY KEY, archived_seq INTEGER NOT NULL, planned_seq INTEGER NOT NULL)",),
     (*HIDDEN_TABLES, *AUDIT_TABLES),
     PURGE_TABLES,
+    ("UPDATE purges SET after = ''",),  # a pass goes through the bucket in another order
 )
 """Step n brings a state from version n to n + 1. Steps are never changed once they have run anywhere."""
 
