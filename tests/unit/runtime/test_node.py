@@ -52,6 +52,7 @@ from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
 from tests.coroutines import finished, no_pause
+from tests.effects import Effects, LedObjects, LedQueue
 from tests.oracle import frames
 from tests.oracle.host import Happening, SlowHost
 from tests.oracle.repo import Repo, is_signed
@@ -138,13 +139,13 @@ class World:
         self.shown: list[tuple[int, bytes]] = []
         self.sqlite: Sqlite | None = None
         self.objects = MemoryObjects()
+        self.queue = MemoryQueue()
+        self.effects = Effects()
         self.open()
 
     def open(self) -> None:
         """A node starts; whatever the one before it had in memory is gone."""
-        if self.sqlite is not None:
-            self.sqlite.close()
-        self.sqlite = Sqlite(self.file)
+        self.sqlite = self.connect()
         self.sql = FullDisk(self.sqlite)
         self.verifier = SlowVerifier(self)
         self.log = MemoryLog()
@@ -158,8 +159,8 @@ class World:
             shards=self.shards,
             signatures=self.signatures,
             identities=self.directory,
-            objects=self.objects,
-            queue=MemoryQueue(),
+            objects=LedObjects(self.effects, self.objects),
+            queue=LedQueue(self.effects, self.queue),
             codec=ZlibCodec(),
             timer=self.timer,
             lookup_timer=self.lookup_timer,
@@ -171,6 +172,12 @@ class World:
         self.node = Node(self.settings, self.sql, ports)
         finished(self.node.recover(no_pause))
         self.node.turn(TimePassed())
+
+    def connect(self) -> Sqlite:
+        """The storage, opened again."""
+        if self.sqlite is not None:
+            self.sqlite.close()
+        return Sqlite(self.file)
 
     def deliver(self, event: Any) -> None:
         self.node.turn(event)

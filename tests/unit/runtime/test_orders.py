@@ -1,11 +1,17 @@
-"""Orders of the operator, carried out by a node: what is durable, what is said, and what a full storage does."""
+"""Orders of the operator, carried out by a node: what is durable, what is said, and what a full storage does.
+
+The last test gives orders by chance, while everybody else works on the same history.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgerelay.api.order import Action, Order
 from edgerelay.archive.hiding import Visibility
@@ -13,6 +19,7 @@ from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.accounts import hash_did
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.orders import carry_out
+from tests.annals import Annals
 from tests.coroutines import finished, no_pause
 from tests.oracle import frames
 from tests.unit.runtime.test_node import World
@@ -172,3 +179,42 @@ def test_who_was_hidden_longer_ago_than_anything_is_kept_is_forgotten(world: Wor
     world.clock.now_us += 1_000_000
     world.node.forget_hidden()
     assert [change.visibility for change in world.node.hidden.changes(0)] == [Visibility.TAKEN_DOWN_HERE]
+
+
+NAMES = st.sampled_from(["archivist", "purger", "export", "archiver", "compaction", "compaction", "sweep"])
+NUMBERS = st.integers(0, 99)
+WAITS = st.sampled_from([1, 61, 61, 600, 1_000, 1_300, 4_000, 4_000, 100_000])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.lists(st.integers(1, 4), min_size=1, max_size=4)),
+        st.tuples(st.just("order"), st.sampled_from([*Action, Action.PURGE]), st.integers(1, 3)),
+        st.tuples(st.just("begin"), NAMES, NUMBERS),
+        st.tuples(st.just("go"), NUMBERS, st.integers(1, 40)),
+        st.tuples(st.just("work"), NAMES, NUMBERS),
+        st.tuples(st.just("purge"), st.sampled_from([2, 10, 40])),
+        st.tuples(st.sampled_from(["fail", "kill", "join", "look", "look", "fill"]), NUMBERS),
+        st.tuples(st.just("wait"), WAITS),
+        st.sampled_from([("crash",), ("heal",)]),
+    ),
+    min_size=20,
+    max_size=60,
+)
+
+
+@settings(max_examples=settings().max_examples // 3)  # each has some hundred effects
+@given(STEPS)
+def test_whoever_works_fails_or_is_killed_readers_get_what_they_may_and_what_is_purged_is_gone(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgerelay.runtime.purger.STEP_OBJECTS", 2)
+        patch.setattr("edgerelay.runtime.sweep.SWEEP_OBJECTS", 2)
+        annals = Annals()
+        for _ in range(3):
+            annals.write([1, 2, 3, 4])
+            annals.wait(61)
+            annals.work("archivist")
+        for action, *arguments in steps:
+            getattr(annals, action)(*arguments)
+        annals.end()
+        annals.check()
