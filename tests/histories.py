@@ -31,15 +31,16 @@ from edgerelay.runtime.hour_index import HourIndex
 from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.line_writer import LineWriter
 from edgerelay.runtime.memory import ManualClock, MemoryIndex, MemoryLog, MemoryObjects, MemoryQueue
-from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.objects import ObjectStore, ObjectStoreError
 from edgerelay.runtime.registry import Registry
 from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import migrate
 from edgerelay.runtime.sql import Sqlite
-from tests.coroutines import finished, no_pause
+from tests.coroutines import finished
 from tests.crashing import CrashError, CrashingSql
+from tests.effects import Effects, LedIndex, LedObjects, LedQueue
 
-__all__ = ["NOON_US", "SEAL_US", "Past", "Reader", "WaveringObjects", "batch_of"]
+__all__ = ["KEPT_US", "NOON_US", "SEAL_US", "Past", "Reader", "WaveringObjects", "batch_of"]
 
 NOON_US = 500_000 * HOUR_US
 SEAL_US = 60_000_000
@@ -200,6 +201,7 @@ class Past:
         self.objects = WaveringObjects()
         self.queue = MemoryQueue()
         self.index = MemoryIndex()
+        self.effects = Effects()
         self.lines = MemoryLog()
         self.clock = ManualClock(NOON_US)
         self.events: list[tuple[int, bytes]] = []
@@ -220,8 +222,8 @@ class Past:
         registry = Registry(self.sql)
         self.log = HotLog(self.sql, self._log_policy, registry.archive_mark().archived_seq)
         self.archivist = Archivist(
-            self.objects,
-            self.queue,
+            LedObjects(self.effects, self.objects),
+            LedQueue(self.effects, self.queue),
             ZlibCodec(),
             registry,
             lambda: self.log,
@@ -306,18 +308,19 @@ class Past:
     def upkeep(self, segment_bytes: int = 1_000, clock: Callable[[], int] | None = None) -> Upkeep:
         """What an invocation of the Worker does for the archive."""
         clock = clock or self.clock
-        lines = LineWriter(self.objects, ZlibCodec(), no_pause, self._render)
-        hours = HourIndex(self.objects, self.index, self.lines, clock, KEPT_US)
+        objects, index = LedObjects(self.effects, self.objects), LedIndex(self.effects, self.index)
+        lines = LineWriter(objects, ZlibCodec(), self.effects.pause, self._render)
+        hours = HourIndex(objects, index, self.lines, clock, KEPT_US)
         return Upkeep(
-            Archiver(self.objects, lines, self.lines, clock),
-            Compaction(self.objects, hours, lines, self.lines, clock, segment_bytes, self._blob_writer()),
+            Archiver(objects, lines, self.lines, clock),
+            Compaction(objects, hours, lines, self.lines, clock, segment_bytes, self._blob_writer(objects)),
             hours,
         )
 
-    def _blob_writer(self) -> BlobWriter | None:
+    def _blob_writer(self, objects: ObjectStore) -> BlobWriter | None:
         if not self._has_blobs:
             return None
-        return BlobWriter(self.objects, ZlibCodec(), self._hosts_of, self.lines, no_pause)
+        return BlobWriter(objects, ZlibCodec(), self._hosts_of, self.lines, self.effects.pause)
 
     async def _hosts_of(self, dids: Sequence[str]) -> list[str]:
         if self.hosts_problem:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerelay.archive.blobs import find_blobs
+from edgerelay.archive.catalog import CATALOG_KEY
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.manifest import manifest_key
 from edgerelay.archive.object_names import Folder, ObjectName, own_names
+from edgerelay.errors import EdgeRelayError
+from edgerelay.relay.sealing import RETRY_CAP_US
+from edgerelay.runtime.archiver import Message
 from edgerelay.runtime.compaction import GRACE_US, MINUTE_US, SETTLE_US
 from edgerelay.runtime.objects import ObjectStoreError
+from edgerelay.runtime.sweep import GRACE_US as SWEEP_GRACE_US
+from edgerelay.runtime.sweep import sweep
 from tests.coroutines import finished
-from tests.histories import NOON_US, Past, Reader
+from tests.effects import Led, LedIndex, LedObjects
+from tests.histories import KEPT_US, NOON_US, SEAL_US, Past, Reader
 
 
 @pytest.fixture
@@ -257,6 +266,110 @@ class TestDamage:
         assert ranges(past, Folder.JETSTREAM)[:2] == [(1, 15), (31, 60)]
         past.write(1)
         assert Reader(past.replay(), 1).read_all().seen == past.events
+
+
+def course(past: Past) -> Iterator[Callable[[], Coroutine[Any, Any, object]]]:
+    """Who works on what was written, one after the other, until all of it is in segments."""
+    past.clock.now_us += SEAL_US
+    yield lambda: past.archivist.run(past.effects.pause)
+    for number, text in enumerate(past.queue.messages[:2]):  # what nobody announced is found by the compaction
+        message = Message(str(number), text, 1)
+        yield lambda message=message: past.upkeep().archiver.take(message)  # type: ignore[misc]
+    close_hour(past)
+    yield past.upkeep(10**6).compaction.run
+    past.clock.now_us += GRACE_US
+    yield past.upkeep(10**6).compaction.run
+
+
+def outliving(past: Past) -> Iterator[Callable[[], Coroutine[Any, Any, object]]]:
+    """Who takes it away when its time is over; each folder has its turn, twice."""
+    objects, index = LedObjects(past.effects, past.objects), LedIndex(past.effects, past.index)
+    past.clock.now_us += KEPT_US + HOUR_US
+    for _ in range(14):
+        past.clock.now_us += MINUTE_US
+        yield lambda: sweep(objects, index, past.clock.now_us, KEPT_US - SWEEP_GRACE_US)
+
+
+class Blow:
+    """Strikes once, when a point is reached for the n-th time."""
+
+    def __init__(self, point: str = "", times: int = 0, *, is_kill: bool = True) -> None:
+        self.reached: Counter[str] = Counter()
+        self._due = point, times
+        self._is_kill = is_kill
+
+    def follow(self, past: Past, works: Iterator[Callable[[], Coroutine[Any, Any, object]]]) -> None:
+        """Let them work, and whoever was struck once more."""
+        for begin in works:
+            while not self._has_done(past, past.effects.lead(unless_it_fails(begin()))):
+                past.open()
+                past.clock.now_us += RETRY_CAP_US
+
+    def _has_done(self, past: Past, led: Led) -> bool:
+        is_struck = False
+        while led.point:
+            self.reached[led.point] += 1
+            if (led.point, self.reached[led.point]) != self._due:
+                led.go()
+            elif self._is_kill:
+                led.kill()
+                return False
+            else:
+                led.fail()
+                is_struck = True
+        return not is_struck
+
+
+async def unless_it_fails(work: Coroutine[Any, Any, object]) -> None:
+    with suppress(EdgeRelayError):
+        await work
+
+
+def two_hours() -> Past:
+    past = Past(has_blobs=True)
+    for _ in range(8):
+        past.write(*[1] * 5)
+    past.write(HOUR_US)
+    return past
+
+
+def points() -> Counter[str]:
+    """Every point of the way, and how often it is reached."""
+    past, blow = two_hours(), Blow()
+    blow.follow(past, course(past))
+    blow.follow(past, outliving(past))
+    past.close()
+    return blow.reached
+
+
+POINTS = points()
+
+
+@pytest.mark.parametrize("is_kill", [True, False], ids=["killed", "failed"])
+@pytest.mark.parametrize("point", POINTS)
+def test_wherever_it_is_struck_everything_is_replayed_and_goes_when_its_time_is_over(point: str, is_kill: bool) -> None:
+    for times in {1, POINTS[point]}:
+        past, blow = two_hours(), Blow(point, times, is_kill=is_kill)
+        reader = Reader(past.replay(), 1)
+        blow.follow(past, course(past))
+        past.compact_all()
+        for each in (reader, Reader(past.replay(), 1)):
+            assert each.read_all().seen == past.events
+        assert past.read_lines() == past.expected_lines()
+        assert len(past.read_references()) == len(find_blobs(past.expected_lines()))
+        assert names(past, Folder.GROUPS) == []
+        blow.follow(past, outliving(past))
+        assert list(past.objects.objects) == [CATALOG_KEY]
+        past.close()
+
+
+def test_every_step_has_its_points() -> None:
+    steps = {
+        *("put groups", "send message", "open groups", "read groups", "put jetstream", "stream firehose"),
+        *("stream jetstream", "put blobs", "write row", "list rows", "replace manifests", "replace catalog.json"),
+        *("delete groups", "delete jetstream", "delete firehose", "delete manifests", "delete row", "pause"),
+    }
+    assert steps <= POINTS.keys()
 
 
 def chance() -> st.SearchStrategy[list[object]]:
