@@ -210,6 +210,9 @@ class Past:
         self.damaged_frames: set[bytes] = set()
         """Frames that cannot be rendered."""
 
+        self.damage: Exception = RenderError("a damaged frame")
+        """What comes of it if somebody tries."""
+
         self.hosts_problem = ""
         """Why nobody says which hosts accounts have; empty if it is said."""
 
@@ -329,7 +332,7 @@ class Past:
 
     def _render(self, frame: bytes) -> Rendering:
         if frame in self.damaged_frames:
-            raise RenderError("a damaged frame")
+            raise self.damage
         return Rendering(tuple(self.lines_of(int.from_bytes(frame[:8], "big"))) if frame else ())
 
     def deliver(self, number: int, attempts: int = 1) -> bool:

@@ -77,6 +77,7 @@ def snapshot(*, oldest_seq: int = OLDEST_SEQ, last_seq: int = LAST_SEQ, **upstre
                 "jetstream_objects": 5,
                 "jetstream_bytes": 300_000,
                 "quarantined": 1,
+                "stuck_hours": 1,
             },
         },
         "storage": {

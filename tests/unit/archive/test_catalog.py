@@ -63,7 +63,7 @@ def test_what_is_none_is_an_empty_one(raw: bytes) -> None:
 def test_figures_of_another_version_are_read_as_far_as_they_are_known() -> None:
     text = json.dumps({"hours": 3, "something new": 5})
     assert ArchiveFigures.decode(text) == NO_FIGURES._replace(hours=3)
-    told = ArchiveFigures(1, 2, 3, 4, 5, 6, 7, 8)
+    told = ArchiveFigures(1, 2, 3, 4, 5, 6, 7, 8, 9)
     assert ArchiveFigures.decode(told.encode()) == told
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerelay.archive.attempts import ATTEMPTS_KEY
 from edgerelay.archive.blobs import find_blobs
 from edgerelay.archive.catalog import CATALOG_KEY
 from edgerelay.archive.cutting import HOUR_US, hour_of
@@ -21,6 +22,7 @@ from edgerelay.archive.object_names import Folder, ObjectName, own_names
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.sealing import RETRY_CAP_US
 from edgerelay.runtime.archiver import Message
+from edgerelay.runtime.attempts import FREE_ATTEMPTS
 from edgerelay.runtime.compaction import GRACE_US, MINUTE_US, SETTLE_US
 from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay.runtime.sweep import GRACE_US as SWEEP_GRACE_US
@@ -256,7 +258,7 @@ class TestDamage:
         assert past.index.entries[bad.key][0] == {"quarantined": True}
         reads = past.objects.reads
         past.compact()
-        assert past.objects.reads - reads <= 1, "nobody tries for ever"
+        assert past.objects.reads - reads <= 2, "nobody tries for ever"
 
     def test_a_group_that_cannot_be_rendered_is_joined_all_the_same(self, past: Past) -> None:
         past.damaged_frames.add(past.events[20][1])
@@ -266,6 +268,46 @@ class TestDamage:
         assert ranges(past, Folder.JETSTREAM)[:2] == [(1, 15), (31, 60)]
         past.write(1)
         assert Reader(past.replay(), 1).read_all().seen == past.events
+
+
+class TestAttempts:
+    """The first hour has a group that ends the run, as too much for the memory does."""
+
+    @pytest.fixture
+    def past(self, past: Past) -> Past:
+        past.damaged_frames.add(past.events[20][1])
+        past.damage = MemoryError()
+        close_hour(past)
+        return past
+
+    def run(self, past: Past, times: int) -> list[bool]:
+        """A run in each minute; tells which came to their end."""
+        ended = []
+        for _ in range(times):
+            with suppress(MemoryError):
+                ended.append(past.compact(10**6).stuck_hours == 1)
+            past.clock.now_us += MINUTE_US
+        return ended
+
+    def test_it_holds_up_the_hours_behind_it_for_a_few_runs_only(self, past: Past) -> None:
+        assert self.run(past, FREE_ATTEMPTS) == []
+        assert ranges(past, Folder.FIREHOSE) == [(1, 60)]
+        assert self.run(past, 1) == [True]
+        assert ranges(past, Folder.FIREHOSE) == [(1, 60), (HOUR_US + 60, HOUR_US + 60)]
+        assert past.lines.named("compaction_stuck") == [{"hour": hour_of(NOON_US)}]
+        assert Reader(past.replay(), 1).read_all().seen == past.events
+
+    def test_it_is_tried_again_ever_more_rarely(self, past: Past) -> None:
+        assert len(self.run(past, 60)) == 60 - FREE_ATTEMPTS - 4
+
+    def test_when_it_survives_it_is_as_any_other(self, past: Past) -> None:
+        self.run(past, FREE_ATTEMPTS)
+        past.damaged_frames.clear()
+        assert self.run(past, 3)[-1] is False
+        past.compact_all()
+        assert names(past, Folder.GROUPS) == []
+        assert past.read_lines() == past.expected_lines()
+        assert past.compact().stuck_hours == 0
 
 
 def course(past: Past) -> Iterator[Callable[[], Coroutine[Any, Any, object]]]:
@@ -359,7 +401,7 @@ def test_wherever_it_is_struck_everything_is_replayed_and_goes_when_its_time_is_
         assert len(past.read_references()) == len(find_blobs(past.expected_lines()))
         assert names(past, Folder.GROUPS) == []
         blow.follow(past, outliving(past))
-        assert list(past.objects.objects) == [CATALOG_KEY]
+        assert sorted(past.objects.objects) == [ATTEMPTS_KEY, CATALOG_KEY]
         past.close()
 
 
@@ -367,6 +409,7 @@ def test_every_step_has_its_points() -> None:
     steps = {
         *("put groups", "send message", "open groups", "read groups", "put jetstream", "stream firehose"),
         *("stream jetstream", "put blobs", "write row", "list rows", "replace manifests", "replace catalog.json"),
+        *("replace attempts.json",),
         *("delete groups", "delete jetstream", "delete firehose", "delete manifests", "delete row", "pause"),
     }
     assert steps <= POINTS.keys()

@@ -99,6 +99,9 @@ class SegmentsState(TypedDict):
     quarantined: int
     """Groups that could not be rendered or joined."""
 
+    stuck_hours: int
+    """Hours in which the compaction ended again and again."""
+
 
 class ArchiveState(TypedDict):
     """The archive's writer."""

@@ -55,6 +55,8 @@ class ArchiveFigures(NamedTuple):
     jetstream_objects: int
     jetstream_bytes: int
     quarantined: int
+    stuck_hours: int = 0
+    """Hours in which the compaction ended again and again (`archive.attempts`)."""
 
     def encode(self) -> str:
         """As JSON."""

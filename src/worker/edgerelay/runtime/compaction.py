@@ -6,7 +6,8 @@
 
 It keeps no state but the bucket's names and the catalog. A run is bounded and may be killed anywhere; the next one
 finds what is left. Groups that nobody announced are rendered here, groups that come late are joined by themselves. In
-each minute one more hour has its turn, whether it has groups or not.
+each minute one more hour has its turn, whether it has groups or not. An hour in which runs end again and again waits
+(`attempts`), and those behind it go on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edgerelay.archive.hour_names import HourNames
 from edgerelay.archive.joining import Joined, Joining
 from edgerelay.archive.object_names import Folder, ObjectName, hour_prefix, own_names
 from edgerelay.errors import EdgeRelayError, InvariantError
+from edgerelay.runtime.attempts import Attempts
 from edgerelay.runtime.blob_writer import BlobWriter
 from edgerelay.runtime.container_objects import open_named, read_blocks
 from edgerelay.runtime.hour_index import HourIndex
@@ -87,6 +89,7 @@ class Compaction:
         self._clock = clock
         self._segment_bytes = segment_bytes
         self._blobs = blobs
+        self._attempts = Attempts(objects, clock)
         self._end_us = 0
         self._unusable: set[ObjectName] = set()
 
@@ -97,6 +100,7 @@ class Compaction:
             ObjectStoreError: the bucket does not answer.
         """
         self._end_us = self._clock() + RUN_US
+        await self._attempts.read()
         catalog, after = await self._index.read_catalog(), ""
         while not self._is_over():
             first = await self._first_group(after)
@@ -106,7 +110,8 @@ class Compaction:
             await self._try(first.hour, catalog)
         if not self._is_over():
             await self._try(self._hour_of_the_minute(), catalog)
-        return catalog.figures()
+        await self._attempts.save()
+        return catalog.figures()._replace(stuck_hours=len(self._attempts.stuck))
 
     def _hour_of_the_minute(self) -> int:
         """An hour that nothing points to. Each has its turn, so its index is right again, whatever became of it."""
@@ -115,10 +120,14 @@ class Compaction:
         return hour_of(now_us - SETTLE_US) - 1 - age
 
     async def _try(self, hour: int, catalog: Catalog) -> None:
+        if not self._attempts.is_due(hour):
+            self._sink.write("error", "compaction_stuck", {"hour": hour})
+            return
         try:
             await self._compact(hour, catalog)
         except EdgeRelayError as error:
             self._sink.write("error", "compaction_failed", {"hour": hour, "problem": str(error)})
+        self._attempts.end(hour)
 
     def _is_over(self) -> bool:
         return self._clock() >= self._end_us
@@ -140,6 +149,7 @@ class Compaction:
         is_known = names.checksum == (figures.names_checksum if figures is not None else checksum_of(()))
         if is_known and not names.superfluous and set(names.groups) <= set(names.quarantined):
             return  # nothing is left but what cannot be used
+        await self._attempts.begin(hour)
         segments = await self._join(names.uncopied, Folder.FIREHOSE, 1)
         lines = await self._render(names.unrendered)
         names = names._replace(segments=sorted([*names.segments, *segments]), lines=sorted([*names.lines, *lines]))

@@ -155,6 +155,7 @@ class SnapshotTaker:
             jetstream_objects=figures.jetstream_objects,
             jetstream_bytes=figures.jetstream_bytes,
             quarantined=figures.quarantined,
+            stuck_hours=figures.stuck_hours,
         )
 
     def _storage(self, now_us: int) -> StorageState:
