@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgerelay.archive.catalog import CATALOG_KEY
+from edgerelay.archive.catalog import CATALOG_KEY, Catalog
 from edgerelay.archive.cutting import HOUR_US, hour_of
 from edgerelay.archive.manifest import manifest_key
-from edgerelay.archive.object_names import Folder
+from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.runtime.hour_index import names_below
 from edgerelay.runtime.objects import MAX_LISTED
 from tests.coroutines import finished
@@ -38,7 +38,8 @@ def test_a_catalog_that_is_lost_or_damaged_is_made_anew(past: Past) -> None:
         hours = past.upkeep().hours
         catalog = finished(hours.read_catalog())
         assert catalog.hours == {}
-        finished(hours.publish(HOUR, finished(hours.names_of(HOUR)), catalog))
+        assert finished(hours.publish(HOUR, finished(hours.names_of(HOUR)), catalog))
+        finished(hours.save(catalog))
         again = finished(hours.read_catalog())
         assert again.figures()._replace(hours=1) == catalog.figures()
 
@@ -63,6 +64,30 @@ def test_rows_that_would_be_gone_at_once_are_not_written(past: Past) -> None:
     finished(hours.publish(HOUR, finished(hours.names_of(HOUR)), catalog))
     assert past.index.entries == {}
     assert catalog.hours == {}, "the hour is over"
+
+
+def test_an_hour_with_too_many_rows_is_written_by_several_runs(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = dict(past.index.entries)
+    nowhere = ObjectName(Folder.FIREHOSE, NOON_US + 2, NOON_US + 3)
+    past.index.entries = {nowhere.key: ({}, 9)}
+    monkeypatch.setattr("edgerelay.runtime.hour_index.ROWS_A_RUN", 2)
+    written, runs = 0, list[bool]()
+    while True not in runs:
+        hours = past.upkeep().hours
+        catalog = finished(hours.read_catalog())
+        runs.append(finished(hours.publish(HOUR, finished(hours.names_of(HOUR)), catalog)))
+        assert len(past.index.entries) - written <= 2
+        written = len(past.index.entries)
+    assert past.index.entries == rows
+    assert len(runs) == (len(rows) + 2) // 2
+
+
+def test_rows_that_are_there_are_not_written_again(past: Past) -> None:
+    lacking, _ = past.index.entries.popitem()
+    past.index.entries = {key: (facts, 7) for key, (facts, _) in past.index.entries.items()}
+    hours = past.upkeep().hours
+    finished(hours.publish(HOUR, finished(hours.names_of(HOUR)), Catalog({})))
+    assert [key for key, (_, expires_s) in past.index.entries.items() if expires_s != 7] == [lacking]
 
 
 def test_all_names_below_a_prefix(past: Past) -> None:

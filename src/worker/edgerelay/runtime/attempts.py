@@ -14,7 +14,7 @@ from edgerelay.runtime.objects import ObjectMissingError, ObjectStore
 
 __all__ = ["FREE_ATTEMPTS", "WAIT_US", "Attempts"]
 
-FREE_ATTEMPTS: Final = 3
+FREE_ATTEMPTS: Final = 5
 """Runs that may end in an hour before it waits: a deployment or a machine that goes away ends some, too."""
 
 WAIT_US: Final = 120_000_000

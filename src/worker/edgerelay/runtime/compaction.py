@@ -110,6 +110,7 @@ class Compaction:
             await self._try(first.hour, catalog)
         if not self._is_over():
             await self._try(self._hour_of_the_minute(), catalog)
+        await self._index.save(catalog)
         await self._attempts.save()
         return catalog.figures()._replace(stuck_hours=len(self._attempts.stuck))
 

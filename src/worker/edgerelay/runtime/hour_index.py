@@ -1,12 +1,13 @@
 """The index of an hour: its rows, its manifest and its entry in the catalog, made from what lies in the bucket.
 
-All of it is made anew whenever what stays of the hour is not what the catalog says.
+All of it is made anew whenever what stays of the hour is not what the catalog says. The catalog is stored once a run,
+after the hours: until then an hour is as one that was never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from edgerelay.archive.catalog import CATALOG_KEY, Catalog, HourFigures
 from edgerelay.archive.container_errors import ContainerError
@@ -24,6 +25,9 @@ __all__ = ["HourIndex", "names_below"]
 
 MAX_CATALOG_BYTES: Final = 2_000_000
 """Of the catalog: 62 days take some 150 KB."""
+
+ROWS_A_RUN: Final = 500
+"""Rows that are written and taken away in one run: an invocation may ask KV 1,000 times, the sweep 300 times of it."""
 
 MIN_EXPIRY_S: Final = 60
 """Rows that would be gone sooner are not written (limit of KV)."""
@@ -43,7 +47,7 @@ async def names_below(objects: ObjectReader, prefix: str) -> list[str]:
 
 
 class HourIndex:
-    """Keeps the index. All of it may raise `ObjectStoreError`, and what writes rows `ObjectIndexError`."""
+    """Keeps the index, for one run. All of it may raise `ObjectStoreError`, and what writes rows `ObjectIndexError`."""
 
     def __init__(
         self, objects: ObjectStore, index: ObjectIndex, sink: LogSink, clock: Callable[[], int], kept_us: int
@@ -54,6 +58,8 @@ class HourIndex:
         self._sink = sink
         self._clock = clock
         self.kept_us = kept_us
+        self._rows_left = ROWS_A_RUN
+        self._has_published = False
 
     async def read_catalog(self) -> Catalog:
         """The catalog; an empty one if there is none."""
@@ -68,12 +74,15 @@ class HourIndex:
         groups, segments, lines, blobs = map(own_names, keys[:-1])
         return HourNames(groups, segments, lines, quarantined_groups(keys[-1]), blobs)
 
-    async def publish(self, hour: int, names: HourNames, catalog: Catalog) -> None:
-        """Write the rows, and no others, the manifest, and at last the catalog."""
+    async def publish(self, hour: int, names: HourNames, catalog: Catalog) -> bool:
+        """Write the rows, and no others, and the manifest, and enter the hour in the catalog.
+
+        False if it has too many rows for what is left of this run; the next one goes on with them.
+        """
         objects = await self._facts(names)
         quarantined = [group.key for group in names.quarantined]
-        await self._write_rows(hour, objects, quarantined)
-        await self._drop_rows(hour, {*quarantined, *(facts.key for facts in objects)})
+        if not await self._renew_rows(hour, objects, quarantined):
+            return False
         await self._objects.replace(manifest_key(hour), encode_manifest(objects, quarantined))
         frames = [facts for facts in objects if facts.key.startswith(f"{Folder.FIREHOSE}/")]
         lines = [facts for facts in objects if facts.key.startswith(f"{Folder.JETSTREAM}/")]
@@ -89,7 +98,13 @@ class HourIndex:
             tuple(quarantined),
         )
         catalog.forget_before(self._clock() - self.kept_us)
-        await self._objects.replace(CATALOG_KEY, catalog.encode())
+        self._has_published = True
+        return True
+
+    async def save(self, catalog: Catalog) -> None:
+        """Store the catalog, if an hour was published."""
+        if self._has_published:
+            await self._objects.replace(CATALOG_KEY, catalog.encode())
 
     async def _facts(self, names: HourNames) -> list[ObjectFacts]:
         """What stays of the hour; an object that cannot be opened is left out, and said."""
@@ -103,24 +118,33 @@ class HourIndex:
             found.append(ObjectFacts.of(name, index, size_bytes))
         return found
 
-    async def _write_rows(self, hour: int, objects: Iterable[ObjectFacts], quarantined: Iterable[str]) -> None:
+    async def _renew_rows(self, hour: int, objects: Iterable[ObjectFacts], quarantined: Iterable[str]) -> bool:
+        """Write the rows that are not there, and take away those that belong to no object; tells whether it is done."""
+        wanted = {facts.key: facts.row() for facts in objects} | {key: {"quarantined": True} for key in quarantined}
+        present = await self._rows_of(hour)
         expires_s = ((hour + 1) * HOUR_US + self.kept_us) // _S_US
-        if expires_s < self._clock() // _S_US + MIN_EXPIRY_S:
-            return
-        for facts in objects:
-            await self._index.put(facts.key, facts.row(), expires_s)
-        for key in quarantined:
-            await self._index.put(key, {"quarantined": True}, expires_s)
+        is_over = expires_s < self._clock() // _S_US + MIN_EXPIRY_S
+        lacking = [] if is_over else [key for key, row in wanted.items() if present.get(key) != row]
+        for key in [*(present.keys() - wanted.keys()), *lacking]:
+            if not self._rows_left:
+                return False
+            self._rows_left -= 1
+            if key in wanted:
+                await self._index.put(key, wanted[key], expires_s)
+            else:
+                await self._index.delete(key)
+        return True
 
-    async def _drop_rows(self, hour: int, keys: set[str]) -> None:
-        """Take away the rows of an hour that belong to no object."""
+    async def _rows_of(self, hour: int) -> dict[str, Mapping[str, Any]]:
+        """The rows of an hour, as far as the index shows them yet."""
+        found: dict[str, Mapping[str, Any]] = {}
         for folder in Folder:
             cursor, is_complete = "", False
             while not is_complete:
                 rows, cursor = await self._index.rows(f"{hour_folder(folder, hour)}/", cursor)
+                found |= rows
                 is_complete = not cursor
-                for key in rows.keys() - keys:
-                    await self._index.delete(key)
+        return found
 
 
 def _bytes_of(objects: Iterable[ObjectFacts]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from edgerelay.archive.catalog import Catalog
 from edgerelay.archive.object_names import Folder, hour_folder, hour_of_key
 from edgerelay.runtime.hour_index import HourIndex
 from edgerelay.runtime.objects import ObjectStore
@@ -14,27 +15,34 @@ from edgerelay.runtime.objects import ObjectStore
 __all__ = ["REINDEX_HOURS", "reindex"]
 
 REINDEX_HOURS: Final = 10
-"""Hours of one call, of some 90 rows each: an invocation may ask KV 1,000 times."""
+"""Hours of one call: of each some 90 rows are asked for, and up to `ROWS_A_RUN` together written."""
 
 LISTED: Final = 10
 """Names that are listed to find the first of an hour: the first, unless it is not ours."""
 
 
 async def reindex(objects: ObjectStore, hours: HourIndex, after_hour: int) -> int:
-    """Go through the hours behind `after_hour`, counted from 1970; returns the last one done, or 0 at the end.
+    """Go through the hours behind `after_hour`, counted from 1970; returns where to go on, or 0 at the end.
 
     Raises:
         ObjectIndexError: the index does not answer.
         ObjectStoreError: the bucket does not answer.
     """
-    catalog, hour = await hours.read_catalog(), after_hour
+    catalog = await hours.read_catalog()
+    reached = await _publish_some(objects, hours, catalog, after_hour)
+    await hours.save(catalog)
+    return reached
+
+
+async def _publish_some(objects: ObjectStore, hours: HourIndex, catalog: Catalog, after_hour: int) -> int:
     for _ in range(REINDEX_HOURS):
-        following = await _next_hour(objects, hour)
+        following = await _next_hour(objects, after_hour)
         if following is None:
             return 0
-        hour = following
-        await hours.publish(hour, await hours.names_of(hour), catalog)
-    return hour
+        if not await hours.publish(following, await hours.names_of(following), catalog):
+            return following - 1
+        after_hour = following
+    return after_hour
 
 
 async def _next_hour(objects: ObjectStore, hour: int) -> int | None:
