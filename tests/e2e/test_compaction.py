@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,6 +22,8 @@ from edgerelay.archive.jetstream import render
 from edgerelay.archive.object_names import Folder, ObjectName
 from edgerelay.archive.quarantine import quarantine_key
 from edgerelay.runtime.archive_reader import ArchiveReader
+from edgerelay.runtime.hour_index import names_below
+from edgerelay.runtime.objects import ObjectStoreError
 from edgerelay_dev.brotli_codec import BrotliCodec
 from edgerelay_dev.cli import main
 from edgerelay_dev.network import SimulatedNetwork
@@ -46,6 +50,8 @@ EVENTS = 1_500
 RATE = 300
 KILLS = 5
 LIMIT_S = 120.0
+STRIKE_POLL_S = 0.002
+"""Between two looks into the bucket, from outside, for the moment in which the Worker is to be killed."""
 
 # Seconds by which the clock is shifted: an hour and more behind the events; when what was joined may go; and when all
 # of it has outlived what is kept, and one day more.
@@ -119,22 +125,73 @@ def damage(state_dir: Path, key: str) -> None:
     path.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
 
 
+class Point(NamedTuple):
+    """A moment in the life of an archive, as its bucket shows it."""
+
+    name: str
+    is_reached: Callable[[list[str]], bool]
+
+    @classmethod
+    def put(cls, what: str, *, but: Iterable[str] = ()) -> Point:
+        """The first object of a folder is there, besides these."""
+        before = set(but)
+        return cls(f"{what} is put", lambda names: any(name.startswith(what) and name not in before for name in names))
+
+    @classmethod
+    def delete(cls, folder: str, before: Collection[str]) -> Point:
+        """The first of these objects of a folder is gone."""
+        own = {name for name in before if name.startswith(f"{folder}/")}
+        return cls(f"{folder} is taken away", lambda names: not own <= set(names))
+
+
+def bucket_names(state_dir: Path) -> list[str]:
+    """Everything in the bucket; nothing before there is one."""
+    try:
+        with SimulatorObjects(state_dir) as objects:
+            return finished(names_below(objects, ""))
+    except ObjectStoreError:
+        return []
+
+
+def strike(relay: Relay, point: Point) -> None:
+    """Kill the Worker in the moment in which a point is reached, or a few milliseconds later."""
+    deadline = time.monotonic() + LIMIT_S
+    while not point.is_reached(bucket_names(relay.state_dir)):
+        assert time.monotonic() < deadline, point.name
+        time.sleep(STRIKE_POLL_S)
+    relay.crash()
+
+
+def work_and_strike(relay: Relay, work: Callable[[], object], points: Iterable[Point]) -> None:
+    """Let the Worker do something, killed at one point after the other; then once to its end."""
+    with ThreadPoolExecutor(1) as background:
+        for point in points:
+            working = background.submit(work)
+            strike(relay, point)
+            working.exception()
+    work()
+
+
 class Rig:
     """A relay that has archived what a host sent, and what a reader saw of it live."""
 
-    def __init__(self, stack: ExitStack, state_dir: Path) -> None:
+    def __init__(self, stack: ExitStack, state_dir: Path, strikes: Sequence[Point] = ()) -> None:
+        """`strikes` are points at which the Worker is killed while the host sends."""
         network = stack.enter_context(NetworkThread(SimulatedNetwork(seed="hours", accounts=20)))
         self.relay = stack.enter_context(Relay(state_dir, {**upstream_settings(network), **SETTINGS}))
         self.relay.wait_live()
         with Subscriber(self.relay.ws_url, 10**15) as live:
             network.call(lambda network: network.start_traffic(RATE))
+            for point in strikes:
+                strike(self.relay, point)
             wait_until(lambda: len(network.network.hosts[0].frames) >= EVENTS, LIMIT_S, "events")
             network.wait_for(network.network.stop_traffic())
             live.wait_for(len(network.network.hosts[0].frames), LIMIT_S)
             self.seen = [(event.seq, event.raw) for event in live.events]
         wait_until(lambda: self.relay.state()["archive"]["waiting_bytes"] == 0, LIMIT_S, "everything is archived")
         self.groups = keys(self.relay, "groups")
-        wait_until(lambda: len(keys(self.relay, "jetstream")) == len(self.groups), LIMIT_S, "lines of every group")
+        if not strikes:  # the simulated queue forgets what it has when the Worker is killed
+            wait_until(lambda: len(keys(self.relay, "jetstream")) == len(self.groups), LIMIT_S, "lines of every group")
 
     def lines(self) -> list[bytes]:
         """The lines of all that was seen."""
@@ -192,6 +249,32 @@ def test_hours_pass_and_a_full_replay_is_what_was_read_live(
     assert [key for key in asked(relay, "objects") if key.endswith(".ers")] == []
     assert keys(relay, "manifests") == keys(relay, "dead") == []
     assert asked(relay, "rows") == {}
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_every_step_of_the_archive_it_loses_nothing(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        rig = Rig(stack, tmp_path, [Point.put("groups"), Point.put("jetstream")])
+        relay, seen = rig.relay, rig.seen
+        rig.shift(CLOSED_S)
+        before = bucket_names(tmp_path)
+        steps = [Point.put(folder, but=before) for folder in ("firehose", "jetstream", "manifests", "catalog")]
+        work_and_strike(relay, relay.fire_cron, steps)
+        assert read_all(relay, len(seen)) == seen
+        check_operators_view(tmp_path, seen)
+
+        rig.shift(SPARED_S)
+        before = bucket_names(tmp_path)
+        work_and_strike(relay, relay.fire_cron, [Point.delete(folder, before) for folder in ("jetstream", "groups")])
+        assert keys(relay, "groups") == []
+        assert read_all(relay, len(seen)) == seen
+        check_operators_view(tmp_path, seen)
+        assert lines_in(tmp_path) == rig.lines()
+
+        rig.shift(OUTLIVED_S)
+        sweep = partial(asked, relay, "sweep")
+        work_and_strike(relay, sweep, [Point.delete("firehose", bucket_names(tmp_path))])
+        assert [name for name in bucket_names(tmp_path) if name.endswith(".ers")] == []
 
 
 @pytest.mark.timeout(400)
