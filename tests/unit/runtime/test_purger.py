@@ -139,6 +139,41 @@ def test_log_and_archive_are_purged_and_the_audit_says_so(stand: Stand) -> None:
     assert not stand.purger.is_due
 
 
+def test_those_who_wait_share_a_pass_and_who_comes_later_shares_a_later_one(stand: Stand) -> None:
+    def passes() -> set[tuple[int, str]]:
+        rows = [row for number in (2, 3, 4) if (row := stand.purges.find(f"did:plc:{number}"))]
+        return {(row.begun_us, row.after) for row in rows if row.after}
+
+    stand.past.write(*[1] * 15)
+    stand.past.archive_all()
+    most = 0
+    for number in (2, 3):
+        stand.purger.order(f"did:plc:{number}")
+    for step in range(60):
+        stand.past.clock.now_us += 0 if stand.purger.is_due else SETTLE_US
+        stand.step()
+        most = max(most, len(passes()))
+        if step == 2:
+            assert len(passes()) == 1
+            stand.purger.order("did:plc:4")
+    assert most == 1, "no pass is made for one of them alone"
+    assert {entry.did for entry in stand.audit.page()} == {"did:plc:2", "did:plc:3", "did:plc:4"}
+
+
+def test_of_what_some_have_together_nothing_is_left_and_each_is_told_its_own(stand: Stand) -> None:
+    stand.past.write(*[1] * 15)
+    stand.past.archive_all()
+    for account in (2, 3, 4):
+        stand.purger.order(f"did:plc:{account}")
+    while len(stand.audit.page()) < 3:
+        stand.past.clock.now_us += 0 if stand.purger.is_due else SETTLE_US
+        stand.step()
+    assert {entry.reason for entry in stand.audit.page()} == {"1 objects were rewritten"}
+    (key,) = stand.past.objects.objects
+    assert ObjectName.parse(key).generation == 3
+    assert stand.kept() == [(seq, b"" if seq % 7 in (2, 3, 4) else frame) for seq, frame in stand.past.events]
+
+
 def test_objects_without_the_account_are_not_touched(stand: Stand) -> None:
     stand.past.write(*[1] * 15)
     stand.past.archive()
@@ -216,6 +251,23 @@ def test_what_is_damaged_is_said_and_the_others_are_purged(stand: Stand) -> None
     stand.past.objects.objects[keys[1]] = whole
     stand.run()
     assert stand.holders() == []
+
+
+def test_damage_in_what_one_has_holds_up_no_other(stand: Stand) -> None:
+    for gaps in ([7] * 15, [7] * 15, [2]):  # of account 1, again, and of account 3
+        stand.past.write(*gaps)
+        stand.past.archive_all()
+    damaged = max(stand.past.objects.objects)
+    data = bytearray(stand.past.objects.objects[damaged])
+    data[70] ^= 1
+    stand.past.objects.objects[damaged] = bytes(data)
+    for number in (1, 3):
+        stand.purger.order(f"did:plc:{number}")
+    for _ in range(40):
+        stand.past.clock.now_us += 0 if stand.purger.is_due else SETTLE_US
+        stand.step()
+    assert [(entry.did, entry.reason) for entry in stand.audit.page()] == [("did:plc:1", "2 objects were rewritten")]
+    assert stand.row.objects == 0
 
 
 def test_a_bucket_that_is_down_is_asked_again_after_a_pause(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
     the hot log, batch by batch ──▶ the bucket, object by object, again and again until a whole pass finds nothing
 
+Accounts that wait when a pass begins share it.
 An object that holds something is put as a new generation, then the old one is taken away. While that goes on, the
 archiver may copy what was not purged yet; so the last pass begins `SETTLE_US` after anything was found, when whatever
 had read the old bytes has ended. A pass may take hours, and stand still for as long as RelayState does; so it goes
@@ -10,7 +11,7 @@ through the folders as copies do. Each step is short and can be repeated: a cras
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -123,22 +124,25 @@ class Purger:
         if purge.log_seq < purge.end_seq:
             self._purges.save(self._purge_log(purge))
             return
+        purges = self._purges.on_pass(purge) if purge.after else self._purges.begin_pass(self._clock())
         names = await self._names_behind(purge.after)
         for name in own_names(names):
-            try:
-                found = await self._purge_object(name, purge.did, pause)
-            except InvariantError as error:  # damaged: the others can be purged, and no pass is the last
-                self._sink.write("error", "purge_failed", {"problem": f"{name.key}: {error}"})
-                self._save_unless_cancelled(purge := purge._replace(changed_us=self._clock()))
-                continue
-            if found:
-                purge = purge._replace(changed_us=self._clock(), objects=purge.objects + 1)
-                self._save_unless_cancelled(purge)
+            found, unread = await self._purge_object(name, [each.did for each in purges], pause)
+            if found or unread:
+                purges = [self._noted(each, found, unread) for each in purges]
+                self._save_wanted(purges)
             await pause()
         if names:
-            self._save_unless_cancelled(purge._replace(after=names[-1]))
-        elif self._is_wanted(purge):
-            self._end_pass(purge)
+            self._save_wanted([each._replace(after=names[-1]) for each in purges])
+        else:
+            for each in filter(self._is_wanted, purges):
+                self._end_pass(each)
+
+    def _noted(self, purge: Purge, found: Collection[str], unread: Collection[str]) -> Purge:
+        is_found = purge.did in found
+        if not is_found and purge.did not in unread:
+            return purge
+        return purge._replace(changed_us=self._clock(), objects=purge.objects + is_found)
 
     async def _names_behind(self, after: str) -> list[str]:
         """The next names of a pass; none if it has come to its end."""
@@ -154,8 +158,8 @@ class Purger:
         now = self._purges.find(purge.did)
         return now is not None and now.end_seq == purge.end_seq
 
-    def _save_unless_cancelled(self, purge: Purge) -> None:
-        if self._is_wanted(purge):
+    def _save_wanted(self, purges: Iterable[Purge]) -> None:
+        for purge in filter(self._is_wanted, purges):
             self._purges.save(purge)
 
     def _end_pass(self, purge: Purge) -> None:
@@ -181,37 +185,57 @@ class Purger:
             log.wipe()
         return purge._replace(log_seq=purge.end_seq if is_done else heads[-1].last_seq)
 
-    async def _purge_object(self, name: ObjectName, did: str, pause: _Pause) -> bool:
-        """Rewrite an object if it holds something; tells whether it did.
+    async def _purge_object(
+        self, name: ObjectName, dids: Iterable[str], pause: _Pause
+    ) -> tuple[Collection[str], Collection[str]]:
+        """Rewrite an object for each account of which it holds something; returns these, and those of which it may
+        hold something that cannot be read: for others the pass may be the last."""
+        found, unread = list[str](), list[str]()
+        index: ContainerIndex | None = None
+        for did in dids:
+            try:
+                index = index or await read_index(self._objects, name.key)
+                rewritten = await self._rewrite(name, index, did, pause)
+            except ObjectMissingError:
+                break  # taken away since it was listed, and what took its place is met later
+            except InvariantError as error:
+                self._sink.write("error", "purge_failed", {"problem": f"{name.key}: {error}"})
+                unread.append(did)
+                continue
+            if rewritten is not None:
+                name, index = rewritten
+                found.append(did)
+        return found, unread
+
+    async def _rewrite(
+        self, name: ObjectName, index: ContainerIndex, did: str, pause: _Pause
+    ) -> tuple[ObjectName, ContainerIndex] | None:
+        """Put the next generation of an object in its place, if it holds something of the account.
 
         What is rewritten is not kept until it is stored, but made twice: the first time tells its size.
         """
-        try:
-            index = await read_index(self._objects, name.key)
-            purged = await self._purged_facts(name, index, did, pause)
-            if not purged:
-                return False
-            container = purged_container(index, [purged.get(block.offset, block.facts) for block in index.blocks])
+        purged = await self._purged_facts(name, index, did, pause)
+        if not purged:
+            return None
+        container = purged_container(index, [purged.get(block.offset, block.facts) for block in index.blocks])
 
-            async def parts() -> AsyncIterator[bytes]:
-                yield container.start
-                for block in index.blocks:
-                    packed = await read_block(self._objects, name.key, block)
-                    check_packed(packed)
-                    if block.offset in purged:
-                        packed = purge_block(packed, index.stream, did, self._codecs) or packed
-                        await pause()
-                    yield packed.packed
-                yield container.end
+        async def parts() -> AsyncIterator[bytes]:
+            yield container.start
+            for block in index.blocks:
+                packed = await read_block(self._objects, name.key, block)
+                check_packed(packed)
+                if block.offset in purged:
+                    packed = purge_block(packed, index.stream, did, self._codecs) or packed
+                    await pause()
+                yield packed.packed
+            yield container.end
 
-            rewritten = container.name(name.folder)
-            if rewritten == name:  # it bears another generation than it has, and what is new would be deleted as old
-                raise ContainerCorrupt(f"{name.key} is of generation {index.generation}")
-            await self._objects.stream(rewritten.key, container.size_bytes, parts())
-        except ObjectMissingError:
-            return False  # taken away since it was listed, and what took its place is met later
+        rewritten = container.name(name.folder)
+        if rewritten == name:  # it bears another generation than it has, and what is new would be deleted as old
+            raise ContainerCorrupt(f"{name.key} is of generation {index.generation}")
+        await self._objects.stream(rewritten.key, container.size_bytes, parts())
         await self._objects.delete([name.key])
-        return True
+        return rewritten, container.index
 
     async def _purged_facts(
         self, name: ObjectName, index: ContainerIndex, did: str, pause: _Pause

@@ -58,6 +58,20 @@ class Purges:
         return Purge(*rows[0]) if rows else None
 
     def next(self) -> Purge | None:
-        """The one to go on with: that on which nothing was done for longest; None if there is none."""
-        rows = self._sql.execute("SELECT * FROM purges ORDER BY begun_us, did LIMIT 1")
+        """The one to go on with: whose events are in the log, then whose pass began first; None if there is none."""
+        rows = self._sql.execute("SELECT * FROM purges ORDER BY log_seq >= end_seq, begun_us, did LIMIT 1")
         return Purge(*rows[0]) if rows else None
+
+    def begin_pass(self, now_us: int) -> list[Purge]:
+        """Let all begin a pass that wait for one; returns them."""
+        rows = self._sql.execute(
+            "UPDATE purges SET begun_us = ? WHERE after = '' AND begun_us <= ? AND log_seq >= end_seq RETURNING *",
+            now_us,
+            now_us,
+        )
+        return [Purge(*row) for row in rows]
+
+    def on_pass(self, purge: Purge) -> list[Purge]:
+        """All that are on the same pass as this one, itself included."""
+        rows = self._sql.execute("SELECT * FROM purges WHERE begun_us = ? AND after = ?", purge.begun_us, purge.after)
+        return [Purge(*row) for row in rows]
