@@ -215,10 +215,13 @@ class Annals:
     def kill(self, number: int) -> None:
         """Somebody is killed; what RelayState does is, with all of RelayState."""
         for name, led in self._one_of(number):
-            if name in OF_RELAY_STATE:
-                self.crash()
-            led.kill()
+            self._kill(name, led)
         self.tidy()
+
+    def _kill(self, name: str, led: Led) -> None:
+        if name in OF_RELAY_STATE:
+            self.crash()
+        led.kill()
 
     def fill(self, writes: int) -> None:
         """RelayState's storage takes so many writes yet."""
@@ -253,6 +256,18 @@ class Annals:
         self.works.append((name, led))
         self.tidy()
         return led
+
+    def strike(self, name: str, effects: int, is_kill: bool) -> None:
+        """One of them works, and after so many effects is killed, or what it calls fails."""
+        led = self.begin(name, effects)
+        for _ in range(effects):
+            led.go()
+        if not is_kill:
+            led.fail()
+            led.go_to_end()
+        elif led.point:
+            self._kill(name, led)
+        self.tidy()
 
     def work(self, name: str, number: int = 0) -> None:
         """One of them works, and nothing fails."""

@@ -65,6 +65,24 @@ class Stand:
                 self.past.clock.now_us += SETTLE_US
         raise AssertionError("it never ends")
 
+    def strike_after(self, effects: int, *, is_kill: bool) -> bool:
+        """Go on for so many effects, and be killed or fail there; False if it has come to an end before."""
+        while not self.audit.page():
+            self.past.clock.now_us += REST_US if self.purger.is_due else SETTLE_US
+            led = self.effects.lead(self.purger.run(self.effects.pause))
+            while led.point and effects:
+                led.go()
+                effects -= 1
+            if led.point and is_kill:
+                led.kill()
+                self.open()
+                return True
+            if led.point:
+                led.fail()
+                led.go_to_end()
+                return True
+        return False
+
     def close(self) -> None:
         self.past.close()
 
@@ -349,6 +367,27 @@ def test_who_is_purged_again_while_a_pass_ends_is_purged_again(stand: Stand) -> 
     assert stand.audit.page() == []
     stand.run()
     assert stand.holders() == []
+
+
+@pytest.mark.parametrize("is_kill", [True, False], ids=["killed", "failed"])
+def test_wherever_it_is_struck_nobody_else_loses_anything_and_all_of_it_goes(is_kill: bool) -> None:
+    is_struck, effects = True, 0
+    while is_struck:
+        stand = Stand()
+        for _ in range(3):
+            stand.past.archive_all()
+            stand.past.write(*[1] * 9)
+        assert stand.past.log.missing_up_to, "some of it is in the archive only"
+        stand.purger.order(DID)
+        is_struck = stand.strike_after(effects, is_kill=is_kill)
+        others = [event for event in stand.past.events if event[0] % 7 != 3]
+        assert [event for event in stand.kept() if event[0] % 7 != 3] == others
+        stand.run()
+        assert stand.holders() == []
+        assert stand.kept() == stand.purged
+        stand.close()
+        effects += 1
+    assert effects > 20
 
 
 STEPS = st.lists(
