@@ -16,9 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bare_process import BareProcess
+from bare_process import BareProcess, measure_send
 from heap import measure_heap
-from ingest import measure_send, memory
+from ingest import memory
 from recordings import production_recording, replay_of
 from relay_runs import LIMIT_S, cpu_s, relay_on, wait_for_state
 from subscribers import Subscribers
@@ -82,7 +82,7 @@ def main() -> None:
     mean_bytes = sum(sizes) / len(sizes)
     print(f"{heading()}; frames of {mean_bytes:,.0f} B on average\n")
     with tempfile.TemporaryDirectory() as folder, BareProcess(Path(folder)) as bare:
-        bare_sends = {count: measure_send(bare, count, round(mean_bytes)) for count in READERS}
+        bare_sends = {count: measure_send(bare, count, EVENTS, round(mean_bytes)).per_s for count in READERS}
     with (
         NetworkProcess(replay_of(recording)) as network,
         relay_on(network, 0, "trusted", **SOON_FORGOTTEN) as relay,
