@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/replay.py
+	$(BIN)/python bench/replay.py --days
 	$(BIN)/python bench/accounts.py
 	$(BIN)/python bench/identities.py
 	$(BIN)/python bench/block_codecs.py

@@ -1,10 +1,10 @@
 """Measure replay from the archive on the offline runtime, beside a bare loop on the same runtime in the same run.
 
-    python bench/replay.py
+    python bench/replay.py [--days]
 
 Prints one table: how fast everything goes into the archive; events from the archive to one and to many readers that
-begin at the oldest; the time to the first event for cursors anywhere; and memory. How to read it, and what it showed,
-is in README.md.
+begin at the oldest; the time to the first event for cursors anywhere; and memory. With `--days` instead: replay out of
+62 days (`replay_days.py`). How to read it, and what it showed, is in README.md.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from heap import measure_heap
 from ingest import memory
 from recordings import production_recording, replay_of
 from relay_runs import LIMIT_S, cpu_s, relay_on, wait_for_state
+from replay_days import TARGET_FIRST_MS, first_event_ms, measure_days
 from subscribers import Subscribers
 from table import heading, load, row, spread, target
 
-from edgerelay_dev.network import FrameReader, NetworkProcess
+from edgerelay_dev.network import NetworkProcess
 from edgerelay_dev.network.reader import SUBSCRIBE
 from edgerelay_dev.network.recording import read_recording
 from edgerelay_dev.offline.workerd import RelayProcess
@@ -39,7 +40,6 @@ SOON_FORGOTTEN |= {"SEAL_S": "1", "CHECKPOINT_S": "5", "ALARM_S": "5", "ADDRESS_
 """What the log forgets soon has to come from the archive."""
 
 TARGET_EVENTS_PER_S = 20_000
-TARGET_FIRST_MS = 300
 
 
 def fill(relay: RelayProcess, events: int) -> tuple[Any, float]:
@@ -64,18 +64,16 @@ def measure_readers(relay: RelayProcess, cursor: int, events: int, readers: int)
 
 def measure_first(relay: RelayProcess, first_seq: int, last_seq: int) -> list[float]:
     """Milliseconds from the request to the first event, for cursors anywhere."""
-    random, waits_ms = Random("replay"), []
-    for _ in range(CURSORS):
-        started = time.monotonic()
-        with FrameReader(relay.worker_url, random.randrange(first_seq, last_seq), timeout_s=LIMIT_S) as reader:
-            reader.read()
-        waits_ms.append((time.monotonic() - started) * 1_000)
-    return waits_ms
+    random = Random("replay")
+    return [first_event_ms(relay, random.randrange(first_seq, last_seq)) for _ in range(CURSORS)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
+    parser.add_argument("--days", action="store_true", help="out of an archive of 62 days")
+    if parser.parse_args().days:
+        measure_days()
+        return
     started = time.monotonic()
     recording = production_recording(EVENTS)
     sizes = [len(frame) for frame in read_recording(recording)]
