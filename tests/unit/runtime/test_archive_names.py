@@ -96,7 +96,19 @@ def test_lines_have_one_folder() -> None:
     objects = CountingObjects()
     names = ArchiveNames(objects, Folder.JETSTREAM, Folder.JETSTREAM)
     small, whole = objects.add(Folder.JETSTREAM, 1, 5), objects.add(Folder.JETSTREAM, 1, 9)
-    assert finished(names.segments_near(NOON_US)) == ()
+    assert finished(names.segments_near(NOON_US)) == [small, whole]
     assert finished(names.near(NOON_US)) == [small, whole]
+    assert objects.lists == 1
     later = objects.add(Folder.JETSTREAM, HOUR_US, HOUR_US)
+    assert finished(names.segments_near(NOON_US + 10)) == [later]
     assert finished(names.near(NOON_US + 10)) == [later]
+
+
+def test_new_lines_are_found_though_there_seemed_to_be_none() -> None:
+    objects = CountingObjects()
+    names = ArchiveNames(objects, Folder.JETSTREAM, Folder.JETSTREAM)
+    first = objects.add(Folder.JETSTREAM, 1, 9)
+    assert finished(names.segments_near(NOON_US + 10)) == []
+    second, later = objects.add(Folder.JETSTREAM, 10, 20), objects.add(Folder.JETSTREAM, HOUR_US, HOUR_US)
+    assert finished(names.near(NOON_US + 10)) == [first, second]
+    assert finished(names.near(NOON_US + HOUR_US)) == [later]

@@ -36,8 +36,6 @@ class ArchiveNames:
 
     async def segments_near(self, cursor: int) -> Sequence[ObjectName]:
         """The segments of the cursor's hour or, if none reaches the cursor, of the next hour."""
-        if self._segments == self._growing:
-            return ()
         names = await self._segments_of(hour_of(cursor))
         if names and names[-1].last_seq >= cursor:
             return names
