@@ -20,7 +20,7 @@ from heap import measure_heap
 from ingest import memory
 from recordings import production_recording, replay_of
 from relay_runs import LIMIT_S, POLL_S, cpu_s, relay_on, wait_for_state
-from replay import HOUR_US, SOON_FORGOTTEN, fill
+from replay import HOUR_US, filled_relay
 from subscribers import Subscribers
 from table import heading, load, row, target
 
@@ -140,8 +140,7 @@ def measure(recording: Path) -> None:
             rate, cpu_us = measure_live(network, query, readers, len(lines))
             goal = target(rate >= TARGET_RENDERED_PER_S, f">= {TARGET_RENDERED_PER_S:,}") if readers == 1 else ""
             row(name, f"{rate:,.0f} lines/s each", f"{cpu_us:,.0f} us of CPU a line, with ingest", goal)
-    with NetworkProcess(replay_of(recording)) as network, relay_on(network, 0, "trusted", **SOON_FORGOTTEN) as relay:
-        state, _ = fill(relay, len(frames))
+    with filled_relay(recording, len(frames)) as (relay, state):
         wait_for_lines(relay, state["archive"]["archived_seq"])
         cursor = state["started_us"] - HOUR_US
         for readers in (1, MANY):
