@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from operator import is_
 from typing import NamedTuple
+
+import pytest
 
 from edgerelay.archive.batch import BatchHead
 from edgerelay.archive.jetstream import render
 from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.archive.jetstream_v2 import render_events
-from edgerelay.relay.channel import Message, Wire
+from edgerelay.relay.channel import Channel, Message, Wire
+from edgerelay.relay.cursor import Start
+from edgerelay.relay.filters import Filter
+from edgerelay.relay.shard import Shard, ShardPolicy
+from edgerelay.relay.shard_commands import History, Read, Send
 from edgerelay.runtime.lines import ENTRY_BYTES, LINES_BYTES, Lines
 from edgerelay.runtime.memory import MemoryLog
 from tests.oracle import frames
@@ -88,6 +96,32 @@ def test_everything_is_made_once_for_all_readers_and_wires() -> None:
     assert (rig.looked_at, rig.packed) == (6, 6)
     assert not rig.lines.render(Wire.LINES, batch, 0)[1]
     assert Rig().lines.render(Wire.LINES, batch, 0)[1]
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_what_is_rendered_and_packed_does_not_grow_with_the_readers(count: int) -> None:
+    """Live ones and those who read back, of every wire, each with a filter of its own."""
+    rig, events = Rig(), 5
+    batch = batch_of(*[account(frames.NOW_US + number) for number in range(events)])
+    shard: Shard[Raw] = Shard(ShardPolicy(10**6, 10**6, 10**6, 60), lambda _: 0, rig.lines.render)
+    shard.feed_head(frames.NOW_US - 1, frames.NOW_US)
+    for number, wire in product(range(count), Wire):
+        wanted = Filter(dids=frozenset([DID, f"did:plc:other{number}"]))
+        start = Start(frames.NOW_US) if number % 2 else Start(None)
+        shard.join(f"{wire} {number}", start, frames.NOW_US, Channel(wire, wanted))
+    sent = []
+    commands = shard.batch(batch, frames.NOW_US)
+    while commands:
+        sent += [each for each in commands if isinstance(each, Send)]
+        for each in commands:
+            if isinstance(each, Read):
+                assert shard.answer(each.reader, History(batch, 0)) == []
+        commands = shard.pump(frames.NOW_US)
+    assert sum(len(each.readers) * len(each.messages) for each in sent) == count * len(Wire) * events
+    assert (rig.looked_at, rig.packed) == (2 * events, 2 * events), "for lines and for v2, and packed ones of both"
+    for each in sent:
+        if each.readers[0].startswith(Wire.FRAMES):
+            assert all(map(is_, each.messages, batch.frames)), "frames are handed on, and not copied"
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
