@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -352,15 +352,16 @@ class Past:
             self.clock.now_us += GRACE_US
         return self.compact()
 
-    def replay(self) -> Replay[Batch]:
+    def replay(self, log: Callable[[int], Awaitable[History[Batch]]] | None = None) -> Replay[Batch]:
         """A replay that has read nothing yet."""
-        return Replay(self.reader(), self.kept_lines(), self._read_log, self.lines)
+        return Replay(self.reader(), self.kept_lines(), log or self.read_log, self.lines)
 
     def kept_lines(self) -> KeptLines:
         """The lines of the archive, of which nothing has been read yet."""
         return KeptLines(self.objects, {ZLIB: ZlibCodec()}, self.lines)
 
-    async def _read_log(self, cursor: int) -> History[Batch]:
+    async def read_log(self, cursor: int) -> History[Batch]:
+        """What RelayState answers."""
         batch, missing_up_to = self.log.read(cursor), self.log.missing_up_to
         return History(batch, missing_up_to if batch is None else min(missing_up_to, batch.head.prev_seq))
 

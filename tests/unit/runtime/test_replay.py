@@ -65,6 +65,21 @@ def test_what_cannot_match_is_passed_and_holes_are_told_all_the_same(past: Past)
     assert reader.seen == [event for event in past.events if event[0] in at_the_hole or event[0] > NOON_US + 40]
 
 
+def test_who_follows_finds_what_was_read_from_the_log(past: Past) -> None:
+    asked = []
+
+    async def log(cursor: int) -> History[Batch]:
+        asked.append(cursor)
+        return await past.read_log(cursor)
+
+    replay = past.replay(log)
+    for _ in range(3):
+        batch = finished(replay.find(NOON_US + 61)).batch
+        assert batch is not None
+        assert batch.head.seqs == (NOON_US + 61,)
+    assert asked == [NOON_US + 61]
+
+
 def test_what_is_in_neither_is_told_once(past: Past) -> None:
     names = sorted(past.objects.objects)
     lost = [past.objects.objects.pop(name) for name in names[1:3]]

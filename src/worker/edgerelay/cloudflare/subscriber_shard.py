@@ -43,17 +43,17 @@ from edgerelay.cloudflare.sql import DurableSql
 from edgerelay.cloudflare.tasks import Tasks
 from edgerelay.cloudflare.timer import PlatformTimer
 from edgerelay.cloudflare.zstd import pack_message
-from edgerelay.relay.channel import Channel
 from edgerelay.relay.cursor import Start, Window
 from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.relay.placement import ShardName
 from edgerelay.relay.roster import ShardLoad
 from edgerelay.relay.shard import Shard, ShardPolicy
-from edgerelay.relay.shard_commands import CloseReader, Read, Send, SendControl, ShardCommand
+from edgerelay.relay.shard_commands import CloseReader, History, Read, Send, SendControl, ShardCommand
 from edgerelay.runtime.archive_reader import ArchiveReader
 from edgerelay.runtime.audience import Audience
 from edgerelay.runtime.exports import Exports
 from edgerelay.runtime.hidden_reader import HiddenReader
+from edgerelay.runtime.history_reads import HistoryReads
 from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.lines import Lines
 from edgerelay.runtime.objects import ObjectStoreError
@@ -104,8 +104,8 @@ class SubscriberShard(DurableObject):
         self._log = JsonLog("shard", settings.log_level)
         self._readers = ReaderSockets(self._raw, settings, self._log, self._clock, self._left)
         self._tasks = Tasks(self._broken)
-        policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         self._hidden = HiddenAccounts()
+        policy = ShardPolicy(settings.ring_bytes, settings.unsent_bytes, settings.blind_bytes_per_s, settings.stuck_s)
         lines: Lines[Buffered] = Lines(frame_of, pack_message, to_js, self._log)
         self._shard: Shard[Buffered | LineBlock] = Shard(
             policy, self._readers.unsent, lines.render, self._hidden.indexes
@@ -116,6 +116,7 @@ class SubscriberShard(DurableObject):
         archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, codecs)))
         kept_lines = KeptLines(bucket, codecs, self._log)
         self._replay: Replay[Buffered] = Replay(archive, kept_lines, self._relay.read, self._log)
+        self._reads = HistoryReads(self._find, self._answer, lambda: self._shard.head, self._clock, self._tasks.spawn)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_timer = PlatformTimer(self._pace, self._clock, self._broken)
@@ -148,9 +149,7 @@ class SubscriberShard(DurableObject):
         if self._is_mute:
             await asyncio.sleep(MUTE_S)
         asked = to_request(request.js_object, from_worker=True)
-        if asked.path == "/feed":
-            return self._accept_feed(asked)
-        return self._accept_reader(asked)
+        return self._accept_feed(asked) if asked.path == "/feed" else self._accept_reader(asked)
 
     # --- the feed -------------------------------------------------------------------------------------------------
 
@@ -249,8 +248,7 @@ class SubscriberShard(DurableObject):
         if not seat.awaits_hello:
             self._join(seat, start)
         headers = {CLAMPED: str(start.cursor)} if start.outdated else {}
-        if subscription.protocol:
-            headers["sec-websocket-protocol"] = subscription.protocol
+        headers |= {"sec-websocket-protocol": subscription.protocol} if subscription.protocol else {}
         return Response(None, status=101, headers=headers, web_socket=client)
 
     def _start(self, subscription: Subscription) -> Start:
@@ -327,19 +325,15 @@ class SubscriberShard(DurableObject):
             self._pace_timer.start(CLOSING_MS)
         if not self._shard.is_pumping:
             return
-        if self._hidden_reader.is_behind:  # nothing is read back before it is known whose events are left out
-            self._follow_hidden()
-        else:
+        if not self._hidden_reader.is_behind:
             self._pump()
+        elif not self._hidden_reader.is_asking:  # nothing is read back before it is known whose events are left out
+            self._tasks.spawn(self._refresh_hidden())
 
     def _pump(self) -> None:
         self._carry_out(self._shard.pump(self._clock()))
         if self._shard.is_pumping:
             self._pace_timer.start(0 if self._shard.moved else PACE_MS)
-
-    def _follow_hidden(self) -> None:
-        if not self._hidden_reader.is_asking:
-            self._tasks.spawn(self._refresh_hidden())
 
     async def _refresh_hidden(self) -> None:
         try:
@@ -351,17 +345,22 @@ class SubscriberShard(DurableObject):
         else:
             self._pump()
 
-    async def _read(self, reader: str, cursor: int, channel: Channel) -> None:
+    async def _find(self, read: Read) -> History[Buffered | LineBlock] | None:
         await self._readers.wait_for_memory()
         try:
-            history = await self._replay.find(cursor, channel.filter.may_match(), channel.wire)
+            return await self._replay.find(read.cursor, read.channel.filter.may_match(), read.channel.wire)
         except (RelayAwayError, ObjectStoreError) as error:
             self._log.write("warning", "read_failed", {"problem": str(error)[:200]})
-            await asyncio.sleep(READ_RETRY_S)
-            self._shard.read_failed(reader)
-            self._pace()
-            return
-        self._carry_out(self._shard.answer(reader, history))
+        self._tasks.spawn(self._ask_again(read.reader))
+        return None
+
+    def _answer(self, read: Read, history: History[Buffered | LineBlock]) -> None:
+        self._carry_out(self._shard.answer(read.reader, history))
+        self._pace_timer.start(0)
+
+    async def _ask_again(self, reader: str) -> None:
+        await asyncio.sleep(READ_RETRY_S)
+        self._shard.read_failed(reader)
         self._pace()
 
     def _broken(self, error: BaseException) -> None:
@@ -381,8 +380,8 @@ class SubscriberShard(DurableObject):
                     said = self._audience.say(reader, name, message, is_error=is_error)
                     if said is not None:
                         self._readers.send(reader, [to_js(said)])
-                case Read(reader, cursor, channel):
-                    self._tasks.spawn(self._read(reader, cursor, channel))
+                case Read():
+                    self._reads.ask(command)
                 case CloseReader(reader, reason):
                     self._readers.close(reader, reason)
 

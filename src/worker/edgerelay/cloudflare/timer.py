@@ -24,6 +24,8 @@ class PlatformTimer:
         self._clock = clock
         self._proxy = create_proxy(self._fired)
         self._handle: object | None = None
+        self._delay_us = 0
+        self._due_us = 0
 
     @property
     def is_set(self) -> bool:
@@ -37,6 +39,8 @@ class PlatformTimer:
     def start(self, delay_ms: int) -> None:
         """Fire after so many milliseconds."""
         self.cancel()
+        self._delay_us = delay_ms * _MS_US
+        self._due_us = self._clock() + self._delay_us
         self._handle = js.setTimeout(self._proxy, delay_ms)
 
     def cancel(self) -> None:
@@ -46,6 +50,10 @@ class PlatformTimer:
             self._handle = None
 
     def _fired(self) -> None:
+        early_us = self._due_us - self._clock()
+        if _MS_US <= early_us <= self._delay_us:  # and not because the clock stepped back
+            self._handle = js.setTimeout(self._proxy, early_us // _MS_US)
+            return
         self._handle = None
         try:
             self._fire()

@@ -18,8 +18,8 @@ from edgerelay.relay.ring import HasHead
 __all__ = ["PART_BYTES", "RENDERED_BYTES", "Delivery", "HasFrames", "Hides", "Part", "Render", "hides_nothing"]
 
 PART_BYTES: Final = 256_000
-"""Bytes handed to one reader in its turn, so that a fast reader does not starve the others; of events with lines, the
-bytes of their frames."""
+"""Bytes handed to one reader in its turn at most, so that a fast reader does not starve the others; of events with
+lines, the bytes of their frames."""
 
 RENDERED_BYTES: Final = 64_000
 """Bytes of frames that are rendered in one turn of all readers, and no more than an event beyond: some 15 ms, in which
@@ -86,23 +86,24 @@ class Delivery(Generic[B]):
         messages = [message for pick in picks for message in self._messages(channel, batch, pick, 0)[0]]
         return [message.data for message in messages], sum([message.size_bytes for message in messages])
 
-    def part(self, channel: Channel, batch: B, cursor: int, first_number: int) -> Part:
+    def part(self, channel: Channel, batch: B, cursor: int, first_number: int, most_bytes: int = PART_BYTES) -> Part:
         """The next messages for a reader that stands at `cursor`, and wants none with a number before the first.
 
-        Of hidden accounts there are none, nor of events that were purged, whose frames are empty.
+        Of hidden accounts there are none, nor of events that were purged, whose frames are empty. There are no more
+        when `most_bytes` are reached, and one message at least.
         """
         head = batch.head
         first = head.index_of(cursor)
         hidden = self._hides(head)
         if channel == FIREHOSE and not hidden and all(head.frame_bytes):
-            return _frames(batch, first)
+            return _frames(batch, first, most_bytes)
         columns = self._columns_of(batch)
         filtered_bytes = 0 if columns.knows(channel.filter) else LOOKED_BYTES * len(head.seqs)
         picks = columns.picks(channel.filter)
         size_bytes = looked_bytes = rendered_bytes = 0
         data: list[Any] = []
         for pick in picks[bisect_left(picks, (first,)) :]:
-            if max(size_bytes, looked_bytes) >= PART_BYTES or rendered_bytes >= RENDERED_BYTES:
+            if max(size_bytes, looked_bytes) >= most_bytes or rendered_bytes >= RENDERED_BYTES:
                 return Part(data, size_bytes, head.seqs[pick.at], False, filtered_bytes + rendered_bytes)
             if pick.at in hidden or not head.frame_bytes[pick.at]:
                 continue
@@ -140,10 +141,10 @@ class Delivery(Generic[B]):
         return passing, is_rendered
 
 
-def _frames(batch: HasFrames, first: int) -> Part:
+def _frames(batch: HasFrames, first: int, most_bytes: int) -> Part:
     head = batch.head
     end, size_bytes = first, 0
-    while end < len(head.seqs) and size_bytes < PART_BYTES:
+    while end < len(head.seqs) and size_bytes < most_bytes:
         size_bytes += head.frame_bytes[end]
         end += 1
     is_last = end == len(head.seqs)

@@ -34,7 +34,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from edgerelay.atproto.messages import MAX_OPS
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.cursor import Start
-from edgerelay.relay.delivery import RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
+from edgerelay.relay.delivery import PART_BYTES, RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import Ring
 from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, room_bytes, share_bytes
@@ -363,7 +363,8 @@ class Shard(Generic[B]):
         return refuse_future(reader.id)
 
     def _part(self, reader: _Reader[B], batch: B, now_us: int) -> tuple[list[ShardCommand], int]:
-        part = self._delivery.part(self._channels[reader.id], batch, reader.cursor, reader.first_number)
+        most_bytes = min(PART_BYTES, share_bytes(len(self)))
+        part = self._delivery.part(self._channels[reader.id], batch, reader.cursor, reader.first_number, most_bytes)
         reader.cursor = part.cursor
         reader.batch = None if part.is_last else batch
         reader.unsent_bytes += part.size_bytes

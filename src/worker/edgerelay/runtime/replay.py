@@ -8,8 +8,9 @@ only the log could tell whether a gap is one.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.archive.matching import MayMatch
@@ -22,6 +23,10 @@ from edgerelay.runtime.kept_lines import KeptLines
 from edgerelay.runtime.ports import LogSink
 
 __all__ = ["RelayAwayError", "Replay"]
+
+RECENT_BATCHES: Final = 4
+"""Batches of the log that are kept for readers that catch up together; one has 1 MB at most (`BATCH_BYTES`), or 5 MB if
+it is one large event."""
 
 B = TypeVar("B", bound=HasHead)
 
@@ -46,6 +51,7 @@ class Replay(Generic[B]):
         self._log = log
         self._sink = sink
         self._forgotten_seq = 0
+        self._recent: deque[B] = deque(maxlen=RECENT_BATCHES)
 
     async def find(
         self, cursor: int, may_match: MayMatch | None = None, wire: Wire = Wire.FRAMES
@@ -74,12 +80,22 @@ class Replay(Generic[B]):
 
     async def _find(self, cursor: int, may_match: MayMatch | None, wire: Wire) -> History[B | LineBlock]:
         if cursor > self._forgotten_seq:
-            history = await self._log(cursor)
-            self._forgotten_seq = history.missing_up_to
+            history = await self._find_in_log(cursor)
             if cursor > self._forgotten_seq:
                 return history
         lines = await self._lines.find(cursor, may_match) if wire.has_lines else None
         return lines or await self._find_frames(cursor, may_match)
+
+    async def _find_in_log(self, cursor: int) -> History[B]:
+        """What the log has, as it is now, unless one of those who read before has read it."""
+        for batch in self._recent:
+            if batch.head.prev_seq < cursor <= batch.head.last_seq:
+                return History(batch, self._forgotten_seq)
+        history = await self._log(cursor)
+        self._forgotten_seq = history.missing_up_to
+        if history.batch is not None:
+            self._recent.append(history.batch)
+        return history
 
     async def _find_frames(self, cursor: int, may_match: MayMatch | None) -> History[B]:
         """What the archive has at a cursor that the log has forgotten."""
@@ -93,8 +109,7 @@ class Replay(Generic[B]):
             # What the log has not forgotten it still has.
             return History(None, min(error.last_seq, self._forgotten_seq))
         if block is None or block.head.first_seq > self._forgotten_seq:
-            history = await self._log(cursor)
-            self._forgotten_seq = history.missing_up_to
+            history = await self._find_in_log(cursor)
             if block is None or block.head.first_seq > self._forgotten_seq:
                 return history  # between the archive and the log there is nothing, or nothing that is left
         return History(block, block.head.prev_seq if block.head.prev_seq >= cursor else 0)

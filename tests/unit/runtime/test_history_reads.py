@@ -1,0 +1,98 @@
+"""Reads of a shard: one at a time, once for all who want the same, and with a rest as long as they took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from edgerelay.archive.batch import BatchHead
+from edgerelay.relay.channel import FIREHOSE, Channel, Wire
+from edgerelay.relay.shard_commands import History, Read
+from edgerelay.runtime.history_reads import LIVE_US, LONGEST_REST_US, SHORTEST_REST_US, HistoryReads
+from tests.coroutines import finished
+
+
+class Block:
+    """Events 10, 11, …, 19, or the next ten."""
+
+    size_bytes = 1
+
+    def __init__(self, cursor: int) -> None:
+        first = cursor // 10 * 10
+        seqs = tuple(range(first, first + 10))
+        self.head = BatchHead(first - 1, seqs, ("#sync",) * 10, (1,) * 10, ("",) * 10, ((),) * 10, (), b"")
+
+
+class Rig:
+    """Reads, of which some fail, and what came of them."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.found: list[str] = []
+        self.answers: list[str] = []
+        self.at_once = self.most_at_once = 0
+        self.tasks: list[Coroutine[Any, Any, None]] = []
+        self.now_us, self.head = 10**9, 0
+        self.reads = HistoryReads(self.find, self.answer, lambda: self.head, lambda: self.now_us, self.tasks.append)
+
+    async def find(self, read: Read) -> History[Block] | None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        self.found.append(read.reader)
+        return None if read.reader == self.failing else History(Block(read.cursor), 0)
+
+    def answer(self, read: Read, history: History[Block]) -> None:
+        assert history.batch is not None
+        assert history.batch.head.prev_seq < read.cursor <= history.batch.head.last_seq
+        self.answers.append(read.reader)
+
+    def run(self) -> None:
+        while self.tasks:
+            finished(self.tasks.pop())
+
+
+def test_a_block_is_read_once_for_all_who_stand_in_it() -> None:
+    rig = Rig()
+    for name, cursor in ("a", 12), ("b", 25), ("c", 19), ("d", 10):
+        rig.reads.ask(Read(name, cursor, FIREHOSE))
+    rig.reads.ask(Read("e", 15, Channel(Wire.LINES)))
+    assert len(rig.tasks) == 1
+    rig.run()
+    assert (rig.found, rig.answers, rig.most_at_once) == (["d", "e", "b"], ["d", "a", "c", "e", "b"], 1)
+
+
+def test_who_comes_when_all_was_read_is_read_for() -> None:
+    rig = Rig()
+    for name in "ab":
+        rig.reads.ask(Read(name, 12, FIREHOSE))
+        rig.run()
+    assert rig.answers == ["a", "b"]
+
+
+def test_one_that_fails_holds_up_nobody() -> None:
+    rig = Rig(failing="a")
+    rig.reads.ask(Read("a", 12, FIREHOSE))
+    rig.reads.ask(Read("b", 13, FIREHOSE))
+    rig.run()
+    assert rig.answers == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("took_us", "age_us", "rest_us"),
+    [
+        (0, 0, SHORTEST_REST_US),
+        (30_000, 0, 30_000),
+        (-30_000, 0, SHORTEST_REST_US),
+        (10**7, 0, LONGEST_REST_US),
+        (30_000, LIVE_US + 1, SHORTEST_REST_US),
+    ],
+)
+def test_the_rest_is_as_long_as_the_read_while_the_stream_is_live(took_us: int, age_us: int, rest_us: int) -> None:
+    rig = Rig()
+    rig.head = rig.now_us - age_us
+    assert rig.reads._rest_us(rig.now_us - took_us) == rest_us
