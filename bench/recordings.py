@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from edgerelay_dev.network import SimulatedNetwork
+from edgerelay_dev.network import NetworkProcess, SimulatedNetwork
 from edgerelay_dev.network.recording import Recorder, read_recording
 from edgerelay_dev.network.repository import Create, Record
 from edgerelay_dev.offline.checkout import Checkout
 
-__all__ = ["documents_of", "production_recording", "replay_of", "shortened", "strangers_recording"]
+__all__ = ["documents_of", "network_of", "production_recording", "replay_of", "shortened", "strangers_recording"]
 
 LENGTH_BYTES = 4
 CREATED_AT = "2026-11-23T00:00:00.000Z"
@@ -30,6 +30,13 @@ def documents_of(recording: Path) -> Path:
 def replay_of(recording: Path, *options: str) -> list[str]:
     """The arguments of a network of one host that replays a recording, and a directory that knows its accounts."""
     return ["--hosts", "0", "--replay", str(recording), "--replay-documents", str(documents_of(recording)), *options]
+
+
+@contextmanager
+def network_of(recording: Path, *options: str) -> Iterator[NetworkProcess]:
+    """A network of its own for each recording: the documents of an account name one host."""
+    with NetworkProcess(replay_of(recording, *options)) as network:
+        yield network
 
 
 def production_recording(events: int) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from edgerelay_dev.network.event import error_frame, info_frame
@@ -18,6 +19,9 @@ __all__ = ["StreamRules", "Subscription"]
 
 _BATCH_BYTES: Final = 256 * 1024
 """Frames are joined up to this before they are written: large writes are what makes replay fast."""
+
+_LATE_S: Final = 0.1
+"""How far a paced subscription may be behind its pace and still make up for it: sleeps end late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Subscription:
 
     async def _pump(self, socket: Socket, after: int) -> None:
         sent = 0
+        free_at = 0.0
         was_live = False
         while True:
             if (limit := self.faults.close_after_frames) is not None and sent >= limit:
@@ -88,7 +93,8 @@ class Subscription:
             socket.write(batch.wire)
             await socket.drain()
             if (pace := self.faults.bytes_per_s) is not None:
-                await asyncio.sleep(len(batch.wire) / pace)
+                free_at = max(free_at, monotonic() - _LATE_S) + len(batch.wire) / pace
+                await asyncio.sleep(max(0.0, free_at - monotonic()))
             after, sent = batch.last_seq, sent + batch.frames
 
     def _read(self, after: int, frames_left: int | None) -> Batch | None:
