@@ -59,7 +59,7 @@ SETTINGS = {"LOG_STOP_BYTES": "16000000", "LOG_MIN_MINUTES": "0", "CHECKPOINT_S"
 """Part of the past is in the archive only, and who does not read is ended within a short run, too."""
 
 STUCK_LIMIT_S = 120.0
-CATCH_UP_LIMIT_S = 300.0
+CATCH_UP_LIMIT_S = 180.0
 CALM_S = 2.0
 """For what the host has sent to arrive."""
 
