@@ -1,4 +1,4 @@
-"""Reads of a shard: one at a time, once for all who want the same, and with a rest as long as they took."""
+"""Reads of a shard: one at a time, once for all who want the same, and with rests between them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,19 @@ class Rig:
         self.answers: list[str] = []
         self.at_once = self.most_at_once = 0
         self.tasks: list[Coroutine[Any, Any, None]] = []
-        self.now_us, self.head = 10**9, 0
-        self.reads = HistoryReads(self.find, self.answer, lambda: self.head, lambda: self.now_us, self.tasks.append)
+        self.now_us = 10**9
+        self.head, self.turns = 0, 0
+        self.reads = HistoryReads(self.find, self.answer, self, self.clock, self.tasks.append)
+
+    @property
+    def moved(self) -> bool:
+        """Whether those who were answered need more turns."""
+        self.turns -= 1
+        return self.turns >= 0
+
+    def clock(self) -> int:
+        self.now_us += 1_000
+        return self.now_us
 
     async def find(self, read: Read) -> History[Block] | None:
         self.at_once += 1
@@ -86,13 +97,25 @@ def test_one_that_fails_holds_up_nobody() -> None:
     ("took_us", "age_us", "rest_us"),
     [
         (0, 0, SHORTEST_REST_US),
-        (30_000, 0, 30_000),
+        (5_000, 0, 5_000),
         (-30_000, 0, SHORTEST_REST_US),
         (10**7, 0, LONGEST_REST_US),
-        (30_000, LIVE_US + 1, SHORTEST_REST_US),
+        (5_000, LIVE_US + 1, SHORTEST_REST_US),
     ],
 )
 def test_the_rest_is_as_long_as_the_read_while_the_stream_is_live(took_us: int, age_us: int, rest_us: int) -> None:
     rig = Rig()
-    rig.head = rig.now_us - age_us
-    assert rig.reads._rest_us(rig.now_us - took_us) == rest_us
+    rig.head = rig.now_us + 1_000 - age_us
+    assert rig.reads._rest_us(rig.now_us + 1_000 - took_us) == rest_us
+
+
+@pytest.mark.parametrize(("turns", "left"), [(5, 0), (1_000, 500)])
+def test_those_who_were_answered_are_served_before_others_are_read_for(turns: int, left: int) -> None:
+    """But for so long only: some may never take it."""
+    rig = Rig()
+    rig.turns = turns
+    rig.reads.ask(Read("a", 12, FIREHOSE))
+    rig.reads.ask(Read("b", 22, FIREHOSE))
+    rig.run()
+    assert rig.answers == ["a", "b"]
+    assert max(0, rig.turns) == pytest.approx(left, abs=2)

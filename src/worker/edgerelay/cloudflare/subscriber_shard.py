@@ -116,7 +116,7 @@ class SubscriberShard(DurableObject):
         archive = ArchiveReader(bucket, lambda block: load_block(open_batch(block, codecs)))
         kept_lines = KeptLines(bucket, codecs, self._log)
         self._replay: Replay[Buffered] = Replay(archive, kept_lines, self._relay.read, self._log)
-        self._reads = HistoryReads(self._find, self._answer, lambda: self._shard.head, self._clock, self._tasks.spawn)
+        self._reads = HistoryReads(self._find, self._answer, self._shard, self._clock, self._tasks.spawn)
         self._hidden_reader = HiddenReader(self._hidden, self._relay.hidden, Exports(bucket).hidden)
         self._window = Window(settings.default_replay_hours * _HOUR_US, settings.retention_days * _DAY_US)
         self._pace_timer = PlatformTimer(self._pace, self._clock, self._broken)

@@ -1,11 +1,17 @@
-"""One timer of the platform, kept alive by the object's open sockets."""
+"""One timer of the platform, kept alive by the object's open sockets.
+
+A timer can be taken back only in the object in whose event it was set. Where objects share an interpreter, a step of
+one may run in an event of another; what it takes back then fires all the same. So each timer has a number, and none but
+the last one counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import js
-from pyodide.ffi import create_proxy
+from pyodide.ffi import create_once_callable
 
 __all__ = ["PlatformTimer"]
 
@@ -22,10 +28,8 @@ class PlatformTimer:
         self._fire = fire
         self._failed = failed
         self._clock = clock
-        self._proxy = create_proxy(self._fired)
         self._handle: object | None = None
-        self._delay_us = 0
-        self._due_us = 0
+        self._number = 0
 
     @property
     def is_set(self) -> bool:
@@ -39,9 +43,9 @@ class PlatformTimer:
     def start(self, delay_ms: int) -> None:
         """Fire after so many milliseconds."""
         self.cancel()
-        self._delay_us = delay_ms * _MS_US
-        self._due_us = self._clock() + self._delay_us
-        self._handle = js.setTimeout(self._proxy, delay_ms)
+        self._number += 1
+        # Python gets no arguments from the timers of the platform. What never fires is collected.
+        self._handle = js.setTimeout(create_once_callable(partial(self._fired, self._number)), delay_ms)
 
     def cancel(self) -> None:
         """Do not fire."""
@@ -49,10 +53,8 @@ class PlatformTimer:
             js.clearTimeout(self._handle)
             self._handle = None
 
-    def _fired(self) -> None:
-        early_us = self._due_us - self._clock()
-        if _MS_US <= early_us <= self._delay_us:  # and not because the clock stepped back
-            self._handle = js.setTimeout(self._proxy, early_us // _MS_US)
+    def _fired(self, number: int) -> None:
+        if self._handle is None or number != self._number:
             return
         self._handle = None
         try:

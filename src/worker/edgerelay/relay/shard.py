@@ -106,7 +106,7 @@ class Shard(Generic[B]):
         self._is_fed = False
         self.head: int | None = None
         self.moved = False
-        """Somebody got on in the last `pump`: the next one need not wait."""
+        """Somebody got on in the last `pump`, or was answered since: the next one need not wait."""
         self.holes_told = 0
 
     def __len__(self) -> int:
@@ -221,6 +221,7 @@ class Shard(Generic[B]):
         if asked != self._channels[reader_id]:
             return []  # asked for when the reader wanted something else: it asks again
         reader.batch = history.batch
+        self.moved = True
         if reader.cursor <= history.passed_up_to:
             reader.cursor = history.passed_up_to + 1
             reader.tell_missing = True

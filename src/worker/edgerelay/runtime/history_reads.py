@@ -2,34 +2,51 @@
 
 A read takes an interpreter some milliseconds in which nothing else happens, and while reads follow each other, whatever
 else comes has one turn between two of them: a frame of the upstream is one such thing. So after each read there is a
-rest as long as that took, for the live stream.
+rest, for the live stream. And those who were answered take what they got, and ask for what follows, before the others
+are read for: a round that leaves them behind has to come by once for each block.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from edgerelay.relay.channel import Wire
 from edgerelay.relay.ring import HasHead
 from edgerelay.relay.rounds import Rounds
 from edgerelay.relay.shard_commands import History, Read
 
-__all__ = ["HistoryReads"]
+__all__ = ["HasReaders", "HistoryReads"]
 
 _S_US: Final = 1_000_000
 
 LIVE_US: Final = 2 * _S_US
 """The stream is live if its newest number is not older."""
 
-SHORTEST_REST_US: Final = 5_000
-"""Those who were answered take what they got, and ask for what follows."""
+SHORTEST_REST_US: Final = 3_000
+"""Some runtimes look at their sockets only between timers: without it nobody is let in while one reads on and on."""
 
-LONGEST_REST_US: Final = 200_000
-"""After a read that had to wait for the bucket, the stream had time enough."""
+LONGEST_REST_US: Final = 20_000
+"""A read that took longer had to wait for the bucket, while the stream had time enough."""
+
+SERVED_US: Final = 500_000
+"""How long those who were answered may take: 300 readers with filters of their own, of which 20 have a turn at once,
+take some 300 ms."""
 
 B = TypeVar("B", bound=HasHead)
+
+
+class HasReaders(Protocol):
+    """A shard, as far as its reads look at it."""
+
+    @property
+    def head(self) -> int | None:
+        """The newest number of the stream."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether some of those who were answered may not have had all of it."""
 
 
 class HistoryReads(Generic[B]):
@@ -39,19 +56,18 @@ class HistoryReads(Generic[B]):
         self,
         find: Callable[[Read], Awaitable[History[B] | None]],
         answer: Callable[[Read, History[B]], None],
-        head: Callable[[], int | None],
+        shard: HasReaders,
         clock: Callable[[], int],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         """Read by `find`, which has nothing for a reader that is to ask again, and tell whoever asked.
 
         Args:
-            head: the newest number of the stream.
             spawn: runs a task.
         """
         self._find = find
         self._answer = answer
-        self._head = head
+        self._shard = shard
         self._clock = clock
         self._spawn = spawn
         self._rounds = Rounds()
@@ -72,7 +88,13 @@ class HistoryReads(Generic[B]):
                 self._answer(read, history)
                 self._answer_others(history.batch, read.channel.wire)
             await asyncio.sleep(self._rest_us(began_us) / _S_US)
+            await self._serve()
         self._is_reading = False
+
+    async def _serve(self) -> None:
+        end_us = self._clock() + SERVED_US
+        while len(self._rounds) and self._shard.moved and self._clock() < end_us:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(SHORTEST_REST_US / _S_US)
 
     def _answer_others(self, batch: B | None, wire: Wire) -> None:
         """Those who stand within what was read: nothing lacks between them and its next event."""
@@ -83,7 +105,7 @@ class HistoryReads(Generic[B]):
             self._answer(read, History(batch, 0))
 
     def _rest_us(self, began_us: int) -> int:
-        now_us, head = self._clock(), self._head()
+        now_us, head = self._clock(), self._shard.head
         if head is None or now_us - head > LIVE_US:
             return SHORTEST_REST_US
         return min(max(now_us - began_us, SHORTEST_REST_US), LONGEST_REST_US)
