@@ -71,7 +71,7 @@ class Subscription:
 
     async def _pump(self, socket: Socket, after: int) -> None:
         sent = 0
-        free_at = 0.0
+        free_at = monotonic()
         was_live = False
         while True:
             if (limit := self.faults.close_after_frames) is not None and sent >= limit:
