@@ -11,7 +11,7 @@ import pytest
 from edgerelay.archive.batch import BatchHead
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.shard_commands import History, Read
-from edgerelay.runtime.history_reads import LIVE_US, LONGEST_REST_US, SHORTEST_REST_US, HistoryReads
+from edgerelay.runtime.history_reads import LIVE_US, LONGEST_REST_US, SHORTEST_REST_US, WORK_US, HistoryReads
 from tests.coroutines import finished
 
 
@@ -119,3 +119,14 @@ def test_those_who_were_answered_are_served_before_others_are_read_for(turns: in
     rig.run()
     assert rig.answers == ["a", "b"]
     assert max(0, rig.turns) == pytest.approx(left, abs=2)
+
+
+def test_one_reader_alone_has_few_rests_while_nothing_is_live() -> None:
+    rig = Rig()
+    rests = [rig.reads._rest_us(rig.now_us)]
+    rig.reads.ask(Read("a", 12, FIREHOSE))
+    rig.run()
+    rests.append(rig.reads._rest_us(rig.now_us))
+    rig.now_us += WORK_US
+    rests.append(rig.reads._rest_us(rig.now_us))
+    assert rests == [SHORTEST_REST_US, 0, SHORTEST_REST_US]

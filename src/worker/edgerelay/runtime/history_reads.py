@@ -27,6 +27,9 @@ LIVE_US: Final = 2 * _S_US
 SHORTEST_REST_US: Final = 3_000
 """Some runtimes look at their sockets only between timers: without it nobody is let in while one reads on and on."""
 
+WORK_US: Final = 20_000
+"""For one reader alone, without a live stream: for so long there is no rest."""
+
 LONGEST_REST_US: Final = 20_000
 """A read that took longer had to wait for the bucket, while the stream had time enough."""
 
@@ -72,6 +75,7 @@ class HistoryReads(Generic[B]):
         self._spawn = spawn
         self._rounds = Rounds()
         self._is_reading = False
+        self._rested_us = 0
 
     def ask(self, read: Read) -> None:
         """A reader wants what its cursor leads to."""
@@ -87,7 +91,10 @@ class HistoryReads(Generic[B]):
             if history is not None:
                 self._answer(read, history)
                 self._answer_others(history.batch, read.channel.wire)
-            await asyncio.sleep(self._rest_us(began_us) / _S_US)
+            rest_us = self._rest_us(began_us)
+            await asyncio.sleep(rest_us / _S_US)
+            if rest_us:
+                self._rested_us = self._clock()
             await self._serve()
         self._is_reading = False
 
@@ -107,5 +114,6 @@ class HistoryReads(Generic[B]):
     def _rest_us(self, began_us: int) -> int:
         now_us, head = self._clock(), self._shard.head
         if head is None or now_us - head > LIVE_US:
-            return SHORTEST_REST_US
+            is_due = len(self._rounds) or not 0 <= now_us - self._rested_us < WORK_US
+            return SHORTEST_REST_US if is_due else 0
         return min(max(now_us - began_us, SHORTEST_REST_US), LONGEST_REST_US)
