@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edgerelay.archive.batch import BatchHead
+from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.relay.channel import FIREHOSE, Channel, Wire
 from edgerelay.relay.shard_commands import History, Read
 from edgerelay.runtime.history_reads import LIVE_US, LONGEST_REST_US, SHORTEST_REST_US, WORK_US, HistoryReads
@@ -75,6 +76,25 @@ def test_a_block_is_read_once_for_all_who_stand_in_it() -> None:
     assert len(rig.tasks) == 1
     rig.run()
     assert (rig.found, rig.answers, rig.most_at_once) == (["d", "e", "b"], ["d", "a", "c", "e", "b"], 1)
+
+
+def test_lines_of_the_archive_are_shared_only_by_who_stands_before_their_first_event() -> None:
+    """A cursor within the block may lie within an event, some of whose lines its reader has had."""
+    head = Block(12).head
+    block = LineBlock(head, first_seq=12, lines=[b""] * 10, size_bytes=0)
+    found: list[str] = []
+    answers: list[str] = []
+    tasks: list[Coroutine[Any, Any, None]] = []
+
+    async def find(read: Read) -> History[LineBlock]:
+        found.append(read.reader)
+        return History(block, 0)
+
+    reads = HistoryReads(find, lambda read, _: answers.append(read.reader), Rig(), lambda: 10**9, tasks.append)
+    for name, cursor in ("a", 10), ("b", 12), ("c", 13), ("d", 11):
+        reads.ask(Read(name, cursor, Channel(Wire.LINES)))
+    finished(tasks.pop())
+    assert (found, answers) == (["a", "c"], ["a", "d", "b", "c"])
 
 
 def test_who_comes_when_all_was_read_is_read_for() -> None:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.relay.channel import Wire
 from edgerelay.relay.ring import HasHead
 from edgerelay.relay.rounds import Rounds
@@ -104,11 +105,14 @@ class HistoryReads(Generic[B]):
             await asyncio.sleep(SHORTEST_REST_US / _S_US)
 
     def _answer_others(self, batch: B | None, wire: Wire) -> None:
-        """Those who stand within what was read: nothing lacks between them and its next event."""
+        """Those who stand within what was read: nothing lacks between them and its next event.
+
+        Lines of the archive are only read from the beginning of their block (`kept_lines`).
+        """
         if batch is None:
             return
-        head = batch.head
-        for read in self._rounds.take(head.prev_seq + 1, head.last_seq, has_lines=wire.has_lines):
+        last_seq = batch.first_seq if isinstance(batch, LineBlock) else batch.head.last_seq
+        for read in self._rounds.take(batch.head.prev_seq + 1, last_seq, has_lines=wire.has_lines):
             self._answer(read, History(batch, 0))
 
     def _rest_us(self, began_us: int) -> int:
