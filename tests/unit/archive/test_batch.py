@@ -18,6 +18,7 @@ from edgerelay.archive.batch import (
     PositionFields,
     decode_head,
     decode_message,
+    join_batches,
 )
 from edgerelay.errors import InvariantError
 
@@ -118,6 +119,20 @@ class TestBuild:
         builder.add(1, "#sync", "d", (), b"12345")
         builder.add(2, "#sync", "d", (), b"123")
         assert (len(builder), builder.frames_bytes) == (2, 8)
+
+
+class TestJoin:
+    @given(st.integers(0, 2**52), st.lists(st.lists(events, min_size=1, max_size=4), min_size=1, max_size=4))
+    def test_it_has_the_events_of_all(self, prev_seq: int, parts: list[list[Sequenced]]) -> None:
+        batches = list[Batch]()
+        for part in parts:
+            before = batches[-1].head.last_seq if batches else prev_seq
+            batches.append(build(before, part, [(1, 0, 7, (), 5, 0)], b"record"))
+        assert join_batches(batches) == build(prev_seq, [event for part in parts for event in part])
+
+    def test_those_that_do_not_follow_are_not_joined(self) -> None:
+        with pytest.raises(InvariantError):
+            join_batches([THREE, THREE])
 
 
 class TestRead:

@@ -47,7 +47,7 @@ from edgerelay.runtime.memory import (
     MemorySignatures,
     MemoryUpstream,
 )
-from edgerelay.runtime.node import Node
+from edgerelay.runtime.node import READ_BYTES, Node
 from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
@@ -685,6 +685,28 @@ class TestFullLog:
         assert world.node.log.missing_up_to > 0
         assert world.node.log.size_bytes < 10_000_000
 
+    def test_it_pauses_with_the_event_that_fills_the_log(self, tmp_path: Path) -> None:
+        """While events follow each other, no timer tells the time."""
+        world = World(tmp_path / "state", LOG_STOP_BYTES="8000000", LOG_MIN_MINUTES="0")
+        world.live()
+        for seq in range(1, 6):
+            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
+            world.clock.now_us += 100_000
+        assert world.pauses == [PauseReason.ARCHIVE]
+        assert world.node.log.size_bytes < 10_000_000
+
+    def test_a_pause_that_only_waited_for_a_checkpoint_ends_with_it(self, tmp_path: Path) -> None:
+        world = World(tmp_path / "state", LOG_STOP_BYTES="8000000", LOG_MIN_MINUTES="0", CHECKPOINT_S="3600")
+        world.live()
+        for seq in range(1, 5):
+            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
+            world.wait(0.1)
+        world.archive()
+        assert world.log.named("hot_log_full") == []
+        world.upstream.send(frames.commit(5, ALICE, frames.tid(5), size_bytes=1_900_000))
+        world.wait(0.1)
+        assert (world.log.named("hot_log_full"), world.pauses) == ([{}], [])
+
     def test_what_the_ring_still_holds_is_not_missing(self, tmp_path: Path) -> None:
         world = World(tmp_path / "state", LOG_STOP_BYTES="8000000", LOG_MIN_MINUTES="1", RING_BYTES="32000000")
         world.live()
@@ -704,6 +726,26 @@ class TestFullLog:
         batch, told = world.node.read(1)
         assert batch is not None
         assert (batch.head.prev_seq, told) == (missing_up_to, missing_up_to)
+
+    def test_what_follows_is_read_with_it_up_to_a_bound(self, tmp_path: Path) -> None:
+        """From the ring or from the log, and the same whichever it is."""
+        world = World(tmp_path / "state", RING_BYTES="1000000")
+        world.live()
+        size_bytes = READ_BYTES // 3
+        for seq in range(1, 15):
+            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=size_bytes))
+            world.wait(0.1)
+        heads = list(world.node.log.heads_after(0))
+        assert len(heads) == 14
+        for index, head in enumerate(heads):
+            for cursor in head.first_seq, head.prev_seq + 1:
+                batch, _ = world.node.read(cursor)
+                assert batch is not None
+                assert batch.head.seqs == tuple([each.first_seq for each in heads[index : index + 3]])
+                assert batch.frames == b"".join(
+                    [each.frames for each in world.node.log.batches_after(head.prev_seq)][: len(batch.head.seqs)]
+                )
+                assert not (batch.head.positions or batch.head.accounts) or len(batch.head.seqs) == 1
 
     def test_beyond_everything_there_is_nothing_yet(self, world: World) -> None:
         assert world.node.read(1) == (None, 0)

@@ -35,6 +35,7 @@ __all__ = [
     "PositionFields",
     "decode_head",
     "decode_message",
+    "join_batches",
 ]
 
 HEAD_VERSION: Final = 1
@@ -152,22 +153,35 @@ class BatchBuilder:
         """The batch of everything added. Raises `InvariantError` if that is nothing."""
         if not self._seqs:
             raise InvariantError("a batch without events")
-        lengths = [len(frame) for frame in self._frames]
-        seqs = self._seqs
-        deltas = [0, *(after - before for before, after in pairwise(seqs))]
-        events = [deltas, bytes(self._kinds), lengths, self._dids, self._paths]
-        head_raw = cbor2.dumps([HEAD_VERSION, self.prev_seq, seqs[0], *events, list(positions), accounts])
         head = BatchHead(
             self.prev_seq,
-            tuple(seqs),
+            tuple(self._seqs),
             tuple([KINDS[code] for code in self._kinds]),
-            tuple(lengths),
+            tuple([len(frame) for frame in self._frames]),
             tuple(self._dids),
             tuple([tuple(paths) for paths in self._paths]),
             tuple(positions),
             accounts,
         )
-        return Batch(head, head_raw, b"".join(self._frames))
+        return Batch(head, _encode_head(head), b"".join(self._frames))
+
+
+def join_batches(batches: Sequence[Batch]) -> Batch:
+    """The events of batches that follow each other, at least one, for readers: without positions and accounts."""
+    heads = [batch.head for batch in batches]
+    if any(after.prev_seq != before.last_seq for before, after in pairwise(heads)):
+        raise InvariantError("batches that do not follow each other")
+    columns = zip(*[(head.seqs, head.kinds, head.frame_bytes, head.dids, head.paths) for head in heads], strict=True)
+    seqs, kinds, frame_bytes, dids, paths = [tuple(chain.from_iterable(column)) for column in columns]
+    head = BatchHead(heads[0].prev_seq, seqs, kinds, frame_bytes, dids, paths, (), b"")
+    return Batch(head, _encode_head(head), b"".join([batch.frames for batch in batches]))
+
+
+def _encode_head(head: BatchHead) -> bytes:
+    deltas = [0, *(after - before for before, after in pairwise(head.seqs))]
+    kinds = bytes([_KIND_CODES[kind] for kind in head.kinds])
+    events = [deltas, kinds, head.frame_bytes, head.dids, head.paths]
+    return cbor2.dumps([HEAD_VERSION, head.prev_seq, head.first_seq, *events, head.positions, head.accounts])
 
 
 def decode_head(raw: bytes) -> BatchHead:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from edgerelay.archive.batch import Batch, BatchHead
+from edgerelay.archive.batch import Batch, BatchHead, join_batches
 from edgerelay.config import Settings
 from edgerelay.errors import EdgeRelayError
 from edgerelay.relay.accounts import RECORD_BYTES, Account, hash_did
+from edgerelay.relay.commands import Append, Checkpoint
 from edgerelay.relay.events import DirectoryChanged, Event, EventsVerified, LogFilled, TimePassed
 from edgerelay.relay.position import PositionRow
 from edgerelay.relay.relay import Relay
@@ -45,7 +46,11 @@ from edgerelay.runtime.sql import Sql, SqlError
 from edgerelay.runtime.sweep import GRACE_US
 from edgerelay.runtime.verification import VettingVerifier
 
-__all__ = ["Node"]
+__all__ = ["READ_BYTES", "Node"]
+
+READ_BYTES = 384_000
+"""Bytes of the log that a reader gets at once, or one batch more, as large as a block of the archive: to ask takes some
+milliseconds, and a batch of the real network has 80 KB."""
 
 _S_US = 1_000_000
 _MINUTE_US = 60 * _S_US
@@ -246,10 +251,13 @@ class Node:
     def _follow(self, event: Event) -> None:
         if isinstance(event, TimePassed):
             self._look_at_log()
-        for command in self.relay.handle(event, self._ports.clock()):
+        commands = self.relay.handle(event, self._ports.clock())
+        for command in commands:
             answer = self._interpreter.carry_out(command)
             if answer is not None:
                 self._events.append(answer)
+        if any(isinstance(command, Append | Checkpoint) for command in commands):
+            self._look_at_log()
 
     def _look_at_log(self) -> None:
         is_full = self.log.is_full(self._ports.clock(), self.accounts.checkpoint_seq)
@@ -271,12 +279,19 @@ class Node:
             self._storage_failed(error)
 
     def read(self, cursor: int) -> tuple[Batch | None, int]:
-        """For a reader that is behind: the batch with the first number at or beyond `cursor`, if there is one yet,
-        and the number up to which everything is forgotten."""
-        batch = self.relay.ring.find(cursor) or self.log.read(cursor)
-        missing_up_to = self.log.missing_up_to
+        """For a reader that is behind: a batch with the first number at or beyond `cursor`, if there is one yet, and
+        what follows it, up to `READ_BYTES`; and the number up to which everything is forgotten."""
+        batches: list[Batch] = []
+        size_bytes, missing_up_to = 0, self.log.missing_up_to
+        while size_bytes < READ_BYTES and (batch := self.relay.ring.find(cursor) or self.log.read(cursor)) is not None:
+            batches.append(batch)
+            size_bytes += batch.size_bytes
+            cursor = batch.head.last_seq + 1
+        if not batches:
+            return None, missing_up_to
+        joined = batches[0] if len(batches) == 1 else join_batches(batches)
         # The ring may still hold what the log has forgotten.
-        return batch, missing_up_to if batch is None else min(missing_up_to, batch.head.prev_seq)
+        return joined, min(missing_up_to, joined.head.prev_seq)
 
     def known_host(self, did: str) -> str | None:
         """The host that an account's identity names, as an origin; None if the identity is not known, or too old."""
