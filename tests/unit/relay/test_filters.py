@@ -68,14 +68,15 @@ def passing(event: Event, wanted: Filter) -> list[int] | None:
     return found or None
 
 
-@given(EVENTS, FILTERS)
-def test_what_passes_is_what_the_twin_lets_pass(events: list[Event], wanted: Filter) -> None:
-    found = BatchColumns(head_of(events)).picks(wanted)
-    expected = [(index, passing(event, wanted)) for index, event in enumerate(events)]
-    assert [
-        (pick.at, sorted(range(len(events[pick.at][2])) if pick.operations is None else pick.operations))
-        for pick in found
-    ] == [each for each in expected if each[1] is not None]
+@given(EVENTS, st.lists(FILTERS, min_size=1, max_size=5))
+def test_what_passes_is_what_the_twin_lets_pass(events: list[Event], filters: list[Filter]) -> None:
+    columns = BatchColumns(head_of(events))
+    for wanted in filters:
+        expected = [(index, passing(event, wanted)) for index, event in enumerate(events)]
+        assert [
+            (pick.at, sorted(range(len(events[pick.at][2])) if pick.operations is None else pick.operations))
+            for pick in columns.picks(wanted)
+        ] == [each for each in expected if each[1] is not None]
 
 
 @given(EVENTS, FILTERS)

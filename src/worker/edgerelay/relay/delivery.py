@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from edgerelay.archive.batch import BatchHead
 from edgerelay.relay.channel import FIREHOSE, Channel, Message, Wire
-from edgerelay.relay.filters import BatchColumns, Pick
+from edgerelay.relay.filters import BatchColumns, Pick, Token
 from edgerelay.relay.ring import HasHead
 
 __all__ = ["PART_BYTES", "RENDERED_BYTES", "Delivery", "HasFrames", "Hides", "Part", "Render", "hides_nothing"]
@@ -85,6 +85,10 @@ class Delivery(Generic[B]):
         picks = self._columns_of(batch).picks(channel.filter)
         messages = [message for pick in picks for message in self._messages(channel, batch, pick, 0)[0]]
         return [message.data for message in messages], sum([message.size_bytes for message in messages])
+
+    def tokens(self, batch: B) -> frozenset[Token]:
+        """What the events of a batch have, for `interests`."""
+        return self._columns_of(batch).tokens
 
     def part(self, channel: Channel, batch: B, cursor: int, first_number: int, most_bytes: int = PART_BYTES) -> Part:
         """The next messages for a reader that stands at `cursor`, and wants none with a number before the first.

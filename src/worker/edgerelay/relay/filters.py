@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from edgerelay.archive.batch import KINDS, BatchHead
 from edgerelay.archive.block import Contents
 from edgerelay.archive.did_filter import hash_did
 
-__all__ = ["EVERYTHING", "MAX_COLLECTIONS", "MAX_DIDS", "BatchColumns", "Filter", "Pick"]
+__all__ = ["COMMIT", "EVERYTHING", "MAX_COLLECTIONS", "MAX_DIDS", "BatchColumns", "Filter", "Pick", "Token"]
 
 MAX_COLLECTIONS: Final = 100
 """Collections and prefixes of one reader, as in Jetstream."""
@@ -30,7 +30,10 @@ HASHED_FILTERS: Final = 8
 """Sets of accounts whose hashes are remembered: one of 10,000 takes 10 ms to hash, and is wanted for every read. With
 its hashes it takes 2 MB, and stays when its readers have left."""
 
-_COMMIT: Final = "#commit"
+COMMIT: Final = "#commit"
+
+Token: TypeAlias = str | tuple[str, str]
+"""A kind, an account, a collection, or an account and a collection: no two of these look alike."""
 
 
 class Filter(NamedTuple):
@@ -67,7 +70,7 @@ class Filter(NamedTuple):
         wanted = kinds & self.kinds if self.kinds else kinds
         names = contents.collections
         if self.names_collections and names is not None and not any(map(self.has_collection, names)):
-            wanted = wanted - {_COMMIT}
+            wanted = wanted - {COMMIT}
         # A kind that this code does not know may be any.
         if not wanted and len(contents.counts) <= len(KINDS):
             return False
@@ -98,6 +101,7 @@ class BatchColumns:
     def __init__(self, head: BatchHead) -> None:
         self.head = head
         self._picks: dict[Filter, tuple[Pick, ...]] = {}
+        self._picks_of_collections: dict[Filter, tuple[Pick | None, ...]] = {}
 
     def knows(self, wanted: Filter) -> bool:
         """Whether it is known what passes."""
@@ -111,6 +115,25 @@ class BatchColumns:
         return picks
 
     @cached_property
+    def _by_did(self) -> dict[str, list[int]]:
+        """The events of each account."""
+        by_did: dict[str, list[int]] = {}
+        for index, did in enumerate(self.head.dids):
+            by_did.setdefault(did, []).append(index)
+        return by_did
+
+    @cached_property
+    def _dids(self) -> frozenset[str]:
+        return frozenset(self._by_did)
+
+    @cached_property
+    def tokens(self) -> frozenset[Token]:
+        """What its events have, for `interests`."""
+        head = self.head
+        pairs = [(did, name) for did, names in zip(head.dids, self._collections, strict=True) for name in names]
+        return self._dids.union(head.kinds, self._all_collections, pairs)
+
+    @cached_property
     def _collections(self) -> tuple[tuple[str, ...], ...]:
         """The collection of each operation of each event."""
         return tuple([tuple([path.partition("/")[0] for path in paths]) for paths in self.head.paths])
@@ -120,19 +143,28 @@ class BatchColumns:
         return frozenset().union(*self._collections)
 
     def _filter(self, wanted: Filter) -> tuple[Pick, ...]:
-        head = self.head
-        indexes: Iterable[int] = range(len(head.seqs))
+        indexes: Iterable[int] = range(len(self.head.seqs))
         if wanted.dids:
-            indexes = [index for index, did in enumerate(head.dids) if did in wanted.dids]
+            indexes = sorted([index for did in wanted.dids & self._dids for index in self._by_did[did]])
         if wanted.kinds:
-            indexes = [index for index in indexes if head.kinds[index] in wanted.kinds]
+            kinds = self.head.kinds
+            indexes = [index for index in indexes if kinds[index] in wanted.kinds]
         if not wanted.names_collections:
             return tuple(map(Pick, indexes))
-        named = frozenset(filter(wanted.has_collection, self._all_collections))
-        return tuple([pick for index in indexes if (pick := self._pick(index, named)) is not None])
+        picks = self._in_collections(Filter(collections=wanted.collections, prefixes=wanted.prefixes))
+        return tuple([pick for index in indexes if (pick := picks[index]) is not None])
+
+    def _in_collections(self, wanted: Filter) -> tuple[Pick | None, ...]:
+        """What passes of each event, whatever its kind and account: many filters have the same collections."""
+        picks = self._picks_of_collections.get(wanted)
+        if picks is None:
+            named = frozenset(filter(wanted.has_collection, self._all_collections))
+            picks = tuple([self._pick(index, named) for index in range(len(self.head.seqs))])
+            self._picks_of_collections[wanted] = picks
+        return picks
 
     def _pick(self, index: int, named: frozenset[str]) -> Pick | None:
-        if self.head.kinds[index] != _COMMIT:
+        if self.head.kinds[index] != COMMIT:
             return Pick(index)
         collections = self._collections[index]
         if named.isdisjoint(collections):
