@@ -86,6 +86,16 @@ class TestEndings:
         assert filled.take_endings() == {}
 
 
+def test_the_load_has_everything_and_endings_once() -> None:
+    filled = roster("a", "b")
+    filled.sent("reader 0", 4, 350)
+    filled.leave("reader 1", Ending.GONE)
+    load = filled.load(1, 9, NOW_US + SPAN_US)
+    assert (load.behind, load.deliveries, load.prepared, load.endings) == (1, 4, 9, {"gone": 1})
+    assert load.deliveries_per_s == filled.deliveries_per_s(NOW_US + SPAN_US)
+    assert filled.load(1, 9, NOW_US + SPAN_US).endings == {}
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.sampled_from("ab"))))
 def test_addresses_are_counted_as_a_list_of_all_readers_would(steps: list[tuple[bool, int, str]]) -> None:
     counted, readers = Roster(ADMISSION._replace(clients=100)), dict[str, str]()

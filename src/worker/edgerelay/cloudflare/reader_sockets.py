@@ -72,6 +72,9 @@ class ReaderSockets:
         self._closing: dict[str, Any] = {}
         self._budget = isolate_budget(settings.budget_bytes)
         self._relieved_us = 0
+        self.unsent_bytes = 0
+        """What waited in all sockets when they were looked at last."""
+
         self.roster = Roster(self._admission(ShardKind.LIVE))
 
     def __len__(self) -> int:
@@ -186,6 +189,7 @@ class ReaderSockets:
 
     def _report(self, history_bytes: int) -> None:
         unsent = {reader: getattr(socket, "bufferedAmount", 0) for reader, socket in self._sockets.items()}
+        self.unsent_bytes = sum(unsent.values())
         closing = sum(socket.bufferedAmount for socket in self._closing.values())
         debts = Debts({reader: size for reader, size in unsent.items() if size}, closing, history_bytes)
         self._budget.report(self._shard, debts, self._clock())

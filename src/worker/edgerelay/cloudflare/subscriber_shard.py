@@ -46,7 +46,6 @@ from edgerelay.cloudflare.zstd import pack_message
 from edgerelay.relay.cursor import Start, Window
 from edgerelay.relay.hidden import HiddenAccounts
 from edgerelay.relay.placement import ShardName
-from edgerelay.relay.roster import ShardLoad
 from edgerelay.relay.shard import Shard, ShardPolicy
 from edgerelay.relay.shard_commands import CloseReader, History, Read, Send, SendControl, ShardCommand
 from edgerelay.runtime.archive_reader import ArchiveReader
@@ -64,9 +63,7 @@ __all__ = ["SHARD_REHEARSALS", "SubscriberShard"]
 
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
-
-PACE_MS: Final = 20
-"""Milliseconds between two turns of readers whose sockets were full."""
+_MS_US: Final = 1_000
 
 ASK_MS: Final = 2_000
 """Milliseconds after which a shard without a feed asks for it again."""
@@ -122,6 +119,7 @@ class SubscriberShard(DurableObject):
         self._pace_timer = PlatformTimer(self._pace, self._clock, self._broken)
         self._ask_timer = PlatformTimer(self._ask, self._clock, self._broken)
         self._tell_timer = PlatformTimer(self._tell, self._clock, self._broken)
+        self._is_pump_due = False
         self._prepared = 0
         self._is_mute = False
         self._name = ""
@@ -189,6 +187,7 @@ class SubscriberShard(DurableObject):
             self._shard.feed_head(json.loads(message)["head"], now_us)
             self._hidden_reader.missed()
         else:
+            self._relieve()
             batch = cut_batch(message)
             self._prepared += len(batch.frames)
             self._carry_out(self._shard.batch(batch, now_us))
@@ -198,14 +197,7 @@ class SubscriberShard(DurableObject):
         self._pace()
 
     def _acknowledge(self, feed: Any) -> None:
-        roster = self._readers.roster
-        load = ShardLoad(
-            self._shard.behind,
-            roster.deliveries_per_s(self._clock()),
-            roster.deliveries,
-            self._prepared,
-            roster.take_endings(),
-        )
+        load = self._readers.roster.load(self._shard.behind, self._prepared, self._clock())
         ack = {
             "v": HEAD_VERSION,
             "ack": self._shard.head or 0,
@@ -320,7 +312,8 @@ class SubscriberShard(DurableObject):
     def _pace(self) -> None:
         """Give readers that are behind their turn, at once again as long as any of them gets something."""
         self._pace_timer.cancel()
-        self._readers.relieve(self._shard.ring, self._shard.history_bytes)
+        self._is_pump_due = False
+        self._relieve()
         if self._readers.is_closing:
             self._pace_timer.start(CLOSING_MS)
         if not self._shard.is_pumping:
@@ -330,10 +323,14 @@ class SubscriberShard(DurableObject):
         elif not self._hidden_reader.is_asking:  # nothing is read back before it is known whose events are left out
             self._tasks.spawn(self._refresh_hidden())
 
+    def _relieve(self) -> None:
+        self._readers.relieve(self._shard.ring, self._shard.history_bytes)
+        self._shard.measured(self._readers.unsent_bytes)
+
     def _pump(self) -> None:
         self._carry_out(self._shard.pump(self._clock()))
         if self._shard.is_pumping:
-            self._pace_timer.start(0 if self._shard.moved else PACE_MS)
+            self._pace_timer.start(-(-self._shard.rest_us(self._clock()) // _MS_US))
 
     async def _refresh_hidden(self) -> None:
         try:
@@ -356,7 +353,9 @@ class SubscriberShard(DurableObject):
 
     def _answer(self, read: Read, history: History[Buffered | LineBlock]) -> None:
         self._carry_out(self._shard.answer(read.reader, history))
-        self._pace_timer.start(0)
+        if not self._is_pump_due:  # hundreds may be answered at once
+            self._is_pump_due = True
+            self._pace_timer.start(0)
 
     async def _ask_again(self, reader: str) -> None:
         await asyncio.sleep(READ_RETRY_S)

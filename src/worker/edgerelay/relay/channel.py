@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from edgerelay.atproto.messages import MAX_OPS
 from edgerelay.relay.filters import EVERYTHING, Filter
 
 __all__ = ["FIREHOSE", "Channel", "Message", "Wire"]
@@ -71,6 +72,10 @@ class Channel(NamedTuple):
     filter: Filter = EVERYTHING
     max_bytes: int = 0
     """Larger messages are left out; 0 for none. On v2 it is for what is inside of packed ones."""
+
+    def first_seq(self, number: int) -> int:
+        """Number of the first event that can have a message with a number that is at least this one."""
+        return number if self.wire is Wire.FRAMES else max(0, number - MAX_OPS + 1)
 
 
 FIREHOSE = Channel()

@@ -170,6 +170,10 @@ class Roster:
             del self._addresses[reader.address]
         return reader
 
+    def load(self, behind: int, prepared: int, now_us: int) -> ShardLoad:
+        """What the shard does; endings are told once."""
+        return ShardLoad(behind, self.deliveries_per_s(now_us), self.deliveries, prepared, self.take_endings())
+
     def take_endings(self) -> dict[str, int]:
         """How many readers left or were refused since this was asked last, by their ending."""
         taken = {str(ending): count for ending, count in self._endings.items()}

@@ -28,16 +28,15 @@ behind and time has passed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from edgerelay.atproto.messages import MAX_OPS
-from edgerelay.relay.channel import FIREHOSE, Channel, Wire
+from edgerelay.relay.channel import FIREHOSE, Channel
 from edgerelay.relay.cursor import Start
 from edgerelay.relay.delivery import PART_BYTES, RENDERED_BYTES, Delivery, HasFrames, Hides, Render, hides_nothing
+from edgerelay.relay.live import Live
 from edgerelay.relay.pace import BlindPace
 from edgerelay.relay.ring import Ring
-from edgerelay.relay.room import MOST_UNSENT_BYTES, SHARED_UNSENT_BYTES, room_bytes, share_bytes
+from edgerelay.relay.room import CALM_BYTES, SHARED_UNSENT_BYTES, Room
 from edgerelay.relay.shard_commands import (
     History,
     Read,
@@ -48,6 +47,7 @@ from edgerelay.relay.shard_commands import (
     refuse,
     refuse_future,
 )
+from edgerelay.relay.turns import ReaderBehind, Turns
 
 __all__ = ["Shard", "ShardPolicy"]
 
@@ -66,28 +66,6 @@ class ShardPolicy(NamedTuple):
     shared_unsent_bytes: int = SHARED_UNSENT_BYTES
 
 
-@dataclass(slots=True)
-class _Reader(Generic[B]):
-    id: str
-    cursor: int
-    first_number: int
-    """No message with a smaller one is wanted."""
-
-    tell_missing: bool
-    progress_us: int
-    pace: BlindPace
-    is_doubtful: bool = False
-    is_idle: bool = False
-    """There was nothing at its cursor, and without a head nothing tells when there will be."""
-
-    live_if_future: bool = False
-    batch: B | None = None
-    reading: Channel | None = None
-    """For which the answer that it waits for was asked for."""
-
-    unsent_bytes: int = 0
-
-
 class Shard(Generic[B]):
     """All readers of one shard."""
 
@@ -100,9 +78,10 @@ class Shard(Generic[B]):
         self._delivery = Delivery(render, hides)
         self.ring: Ring[B] = Ring(policy.ring_bytes)
         self._channels: dict[str, Channel] = {}
-        self._live: dict[Channel, dict[str, BlindPace]] = {}
+        self._live = Live()
         self._unfed: dict[str, BlindPace] = {}
-        self._behind: dict[str, _Reader[B]] = {}
+        self._behind: Turns[B] = Turns()
+        self._room = Room(policy.unsent_bytes, policy.shared_unsent_bytes, self.__len__)
         self._is_fed = False
         self.head: int | None = None
         self.moved = False
@@ -120,14 +99,14 @@ class Shard(Generic[B]):
     @property
     def history_bytes(self) -> int:
         """Size of the blocks that readers have in hand, each counted once."""
-        blocks = {id(reader.batch): reader.batch.size_bytes for reader in self._behind.values() if reader.batch}
+        blocks = {id(reader.batch): reader.batch.size_bytes for reader in self._behind if reader.batch}
         return sum(blocks.values())
 
     @property
     def is_pumping(self) -> bool:
         """Whether `pump` must be called: a reader is behind that does not only wait for the next batch."""
         head = self.head
-        return any(head is None or reader.cursor <= head or reader.is_doubtful for reader in self._behind.values())
+        return any(head is None or reader.cursor <= head or reader.is_doubtful for reader in self._behind)
 
     def join(self, reader: str, start: Start, now_us: int, channel: Channel = FIREHOSE) -> list[ShardCommand]:
         """A socket was accepted."""
@@ -142,9 +121,9 @@ class Shard(Generic[B]):
             else:
                 self._unfed[reader] = pace
             return [future(reader)] if is_future else []
-        behind = _Reader[B](
+        behind = ReaderBehind[B](
             reader,
-            _first_seq(start.cursor, channel),
+            channel.first_seq(start.cursor),
             start.cursor,
             start.strict,
             now_us,
@@ -152,7 +131,7 @@ class Shard(Generic[B]):
             is_doubtful=start.future,
             live_if_future=start.live_if_future,
         )
-        self._behind[reader] = behind
+        self._behind.add(behind)
         return [outdated(reader)] if start.outdated else []
 
     def resume(self, reader: str, channel: Channel = FIREHOSE, first_number: int = 0, now_us: int = 0) -> None:
@@ -160,8 +139,8 @@ class Shard(Generic[B]):
         that had not come yet."""
         self._channels[reader] = channel
         if self.head is not None and first_number > self.head + 1:
-            cursor = max(self.head + 1, _first_seq(first_number, channel))
-            self._behind[reader] = _Reader(reader, cursor, first_number, True, now_us, self._new_pace())
+            cursor = max(self.head + 1, channel.first_seq(first_number))
+            self._behind.add(ReaderBehind(reader, cursor, first_number, True, now_us, self._new_pace()))
         else:
             self._add_live(reader, self._new_pace())
 
@@ -170,16 +149,19 @@ class Shard(Generic[B]):
         before = self._channels.get(reader)
         if before is None:
             return
-        pace = self._remove_live(reader)
+        pace = self._live.remove(reader, self._channels.get(reader))
         self._channels[reader] = channel
         if pace is not None:
             self._add_live(reader, pace)
 
     def left(self, reader: str) -> None:
         """A socket is gone."""
-        self._remove_live(reader)
-        for readers in (self._unfed, self._behind, self._channels):
-            readers.pop(reader, None)
+        self._live.remove(reader, self._channels.get(reader))
+        behind = self._behind.pop(reader)
+        if behind is not None:
+            self._room.behind(behind.unsent_bytes, 0)
+        self._unfed.pop(reader, None)
+        self._channels.pop(reader, None)
 
     def feed_lost(self) -> None:
         """The feed is gone. What its next message begins with shows whether anything was missed."""
@@ -217,7 +199,8 @@ class Shard(Generic[B]):
         reader = self._behind.get(reader_id)
         if reader is None or reader.reading is None:
             return []
-        asked, reader.reading = reader.reading, None
+        asked = reader.reading
+        self._behind.answer(reader)
         if asked != self._channels[reader_id]:
             return []  # asked for when the reader wanted something else: it asks again
         reader.batch = history.batch
@@ -237,29 +220,37 @@ class Shard(Generic[B]):
 
     def read_failed(self, reader_id: str) -> None:
         """There was no answer; the reader asks again in its next turn."""
-        if reader_id in self._behind:
-            self._behind[reader_id].reading = None
+        reader = self._behind.get(reader_id)
+        if reader is not None and reader.reading is not None:
+            self._behind.answer(reader)
 
     def pump(self, now_us: int) -> list[ShardCommand]:
         """Give every reader that is behind its turn, as far as what may be rendered and handed over in one goes."""
         commands: list[ShardCommand] = []
-        room_bytes = self._room_bytes()
         self.moved = False
-        left_bytes, unsent_bytes = RENDERED_BYTES, MOST_UNSENT_BYTES
-        for reader in list(self._behind.values()):
+        left_bytes, unsent_bytes = RENDERED_BYTES, CALM_BYTES
+        for reader in self._behind.due(now_us):
             if left_bytes <= 0 or unsent_bytes <= 0:
                 break
-            if self._has_room(reader, now_us, room_bytes):
+            if self._has_room(reader, now_us):
                 sent, rendered_bytes = self._next(reader, now_us)
                 commands.extend(sent)
                 left_bytes -= rendered_bytes
                 unsent_bytes -= _handed_bytes(sent)
-                if sent and reader.id in self._behind:
-                    self._behind[reader.id] = self._behind.pop(reader.id)  # the others come first next time
+                if sent:
+                    self._behind.served(reader)
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
                 commands.extend(refuse(reader.id, "ConsumerTooSlow", "no progress"))
         return commands
+
+    def measured(self, unsent_bytes: int) -> None:
+        """So much waits in the sockets of all readers. To be told now and then, before a batch."""
+        self._room.measured(unsent_bytes)
+
+    def rest_us(self, now_us: int) -> int:
+        """Microseconds until the next `pump`; 0 if somebody got on in the last one, or was answered since."""
+        return 0 if self.moved else self._behind.wait_us(now_us)
 
     def _fed(self) -> None:
         self._is_fed = True
@@ -268,32 +259,20 @@ class Shard(Generic[B]):
         self._unfed.clear()
 
     def _add_live(self, reader: str, pace: BlindPace) -> None:
-        self._live.setdefault(self._channels[reader], {})[reader] = pace
-
-    def _remove_live(self, reader: str) -> BlindPace | None:
-        channel = self._channels.get(reader)
-        readers = self._live.get(channel) if channel is not None else None
-        if channel is None or readers is None:
-            return None
-        pace = readers.pop(reader, None)
-        if not readers:
-            del self._live[channel]
-        return pace
+        self._live.add(reader, self._channels[reader], pace)
 
     def _fall_behind(self, now_us: int) -> None:
         assert self.head is not None
-        for readers in self._live.values():
-            for reader, pace in readers.items():
-                self._behind[reader] = _Reader(reader, self.head + 1, 0, True, now_us, pace)
-        self._live.clear()
+        for reader, pace in self._live.clear():
+            self._behind.add(ReaderBehind(reader, self.head + 1, 0, True, now_us, pace))
 
     def _catch(self, batch: B, now_us: int) -> list[ShardCommand]:
         """Readers beyond the former head: this batch may be the one that they wait for."""
         commands: list[ShardCommand] = []
-        unsent_bytes = MOST_UNSENT_BYTES
-        for reader in list(self._behind.values()):
+        unsent_bytes = CALM_BYTES
+        for reader in self._behind:
             is_due = unsent_bytes > 0 and batch.head.prev_seq < reader.cursor <= batch.head.last_seq
-            if is_due and self._has_room(reader, now_us, self._room_bytes()):
+            if is_due and self._has_room(reader, now_us):
                 sent, _ = self._next(reader, now_us)
                 commands.extend(sent)
                 unsent_bytes -= _handed_bytes(sent)
@@ -301,42 +280,48 @@ class Shard(Generic[B]):
 
     def _send_live(self, batch: B, now_us: int) -> list[ShardCommand]:
         commands: list[ShardCommand] = []
-        for channel in list(self._live):
+        self._room.begin_batch()
+        for channel in self._live.concerned(lambda: self._delivery.tokens(batch)):
             messages, size_bytes = self._delivery.whole(channel, batch)
             if messages and (takers := self._takers(channel, batch.head.first_seq, size_bytes, now_us)):
                 commands.append(Send(takers, messages, size_bytes))
         return commands
 
     def _takers(self, channel: Channel, first_seq: int, size_bytes: int, now_us: int) -> tuple[str, ...]:
-        """The live readers whose sockets have room; the others fall behind, and all if it is too much for so many."""
-        room_bytes = self._room_bytes() if size_bytes <= share_bytes(len(self)) else -1
-        readers = self._live[channel]
-        for reader, pace in list(readers.items()):
+        """The live readers whose sockets have room; the others fall behind."""
+        takers = []
+        for reader, pace in self._live.readers(channel).items():
             unsent = self._unsent(reader)
             waiting_bytes = pace.waiting_bytes(now_us) if unsent is None else unsent
-            if waiting_bytes > room_bytes:
-                self._remove_live(reader)
-                self._behind[reader] = _Reader(reader, first_seq, 0, True, now_us, pace)
-            elif unsent is None:
+            if not self._room.takes(waiting_bytes, size_bytes):
+                self._live.remove(reader, channel)
+                self._behind.add(ReaderBehind(reader, first_seq, 0, True, now_us, pace, unsent_bytes=waiting_bytes))
+                self._room.behind(0, waiting_bytes)
+                continue
+            takers.append(reader)
+            if unsent is None:
                 pace.sent(size_bytes, now_us)
-        return tuple(readers)
+        return tuple(takers)
 
-    def _room_bytes(self) -> int:
-        """What may wait in one socket before it gets nothing more."""
-        return room_bytes(len(self), self._policy.unsent_bytes, self._policy.shared_unsent_bytes)
-
-    def _has_room(self, reader: _Reader[B], now_us: int, room_bytes: int) -> bool:
+    def _has_room(self, reader: ReaderBehind[B], now_us: int) -> bool:
         unsent = self._unsent(reader.id)
-        if unsent is None:
-            reader.progress_us = now_us  # nobody can tell
-            return reader.pace.waiting_bytes(now_us) <= room_bytes
-        if unsent < reader.unsent_bytes or unsent <= room_bytes or now_us < reader.progress_us:
+        waiting_bytes = reader.pace.waiting_bytes(now_us) if unsent is None else unsent
+        has_room = waiting_bytes <= self._room.bytes_for(waiting_bytes)
+        if has_room or unsent is None or waiting_bytes < reader.unsent_bytes or now_us < reader.progress_us:
             reader.progress_us = now_us
-        reader.unsent_bytes = unsent
-        return unsent <= room_bytes
+        self._holds(reader, waiting_bytes)
+        if has_room:
+            reader.rest_us = 0
+        elif unsent is not None:
+            self._behind.rest(reader, now_us)
+        return has_room
 
-    def _next(self, reader: _Reader[B], now_us: int) -> tuple[list[ShardCommand], int]:
-        """One turn of a reader that is behind and has room, and the bytes that had to be rendered for it."""
+    def _holds(self, reader: ReaderBehind[B], waiting_bytes: int) -> None:
+        self._room.behind(reader.unsent_bytes, waiting_bytes)
+        reader.unsent_bytes = waiting_bytes
+
+    def _next(self, reader: ReaderBehind[B], now_us: int) -> tuple[list[ShardCommand], int]:
+        """One turn of a reader that has room, and the bytes that had to be rendered for it."""
         if reader.reading is not None:
             return [], 0
         if reader.is_doubtful and self._is_fed:
@@ -351,36 +336,53 @@ class Shard(Generic[B]):
         if self.head is not None and reader.cursor > self.head:
             self._go_live(reader)
             return [], 0
-        reader.reading = self._channels[reader.id]
-        return [Read(reader.id, reader.cursor, reader.reading)], 0
+        return [self._read(reader)], 0
 
-    def _end_doubt(self, reader: _Reader[B]) -> list[ShardCommand]:
+    def _read(self, reader: ReaderBehind[B]) -> Read:
+        channel = self._channels[reader.id]
+        self._behind.ask(reader, channel)
+        return Read(reader.id, reader.cursor, channel)
+
+    def _end_doubt(self, reader: ReaderBehind[B]) -> list[ShardCommand]:
         """The cursor lies in the future."""
         if reader.live_if_future:
-            del self._behind[reader.id]
-            self._add_live(reader.id, reader.pace)
+            self._catch_up(reader)
             return [future(reader.id)]
         self.left(reader.id)
         return refuse_future(reader.id)
 
-    def _part(self, reader: _Reader[B], batch: B, now_us: int) -> tuple[list[ShardCommand], int]:
-        most_bytes = min(PART_BYTES, share_bytes(len(self)))
+    def _part(self, reader: ReaderBehind[B], batch: B, now_us: int) -> tuple[list[ShardCommand], int]:
+        most_bytes = min(PART_BYTES, max(1, self._room.bytes_for(reader.unsent_bytes) - reader.unsent_bytes))
         part = self._delivery.part(self._channels[reader.id], batch, reader.cursor, reader.first_number, most_bytes)
         reader.cursor = part.cursor
         reader.batch = None if part.is_last else batch
-        reader.unsent_bytes += part.size_bytes
+        self._holds(reader, reader.unsent_bytes + part.size_bytes)
         reader.pace.sent(part.size_bytes, now_us)
         reader.tell_missing = True
         self.moved = True
         self._go_live(reader)
         sent: list[ShardCommand] = [Send((reader.id,), part.messages, part.size_bytes)] if part.messages else []
+        if (
+            part.is_last
+            and reader.unsent_bytes <= self._room.bytes_for(reader.unsent_bytes)
+            and self._lacks(reader.cursor)
+        ):
+            sent.append(self._read(reader))
         return sent, part.rendered_bytes
 
-    def _go_live(self, reader: _Reader[B]) -> None:
+    def _lacks(self, cursor: int) -> bool:
+        """Whether what a cursor leads to has to be read."""
+        return self.head is not None and cursor <= self.head and self.ring.find(cursor) is None
+
+    def _go_live(self, reader: ReaderBehind[B]) -> None:
         """If it has everything, and wants whatever comes."""
         if self.head is not None and reader.cursor == self.head + 1 >= reader.first_number:
-            del self._behind[reader.id]
-            self._add_live(reader.id, reader.pace)
+            self._catch_up(reader)
+
+    def _catch_up(self, reader: ReaderBehind[B]) -> None:
+        self._behind.pop(reader.id)
+        self._room.live(reader.unsent_bytes)
+        self._add_live(reader.id, reader.pace)
 
     def _new_pace(self) -> BlindPace:
         return BlindPace(self._policy.blind_bytes_per_s)
@@ -388,8 +390,3 @@ class Shard(Generic[B]):
 
 def _handed_bytes(commands: Sequence[ShardCommand]) -> int:
     return sum(each.size_bytes for each in commands if isinstance(each, Send))
-
-
-def _first_seq(cursor: int, channel: Channel) -> int:
-    """Number of the first event that can have a message with a number that is at least the cursor."""
-    return cursor if channel.wire is Wire.FRAMES else max(0, cursor - MAX_OPS + 1)

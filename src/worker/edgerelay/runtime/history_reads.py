@@ -2,8 +2,7 @@
 
 A read takes an interpreter some milliseconds in which nothing else happens, and while reads follow each other, whatever
 else comes has one turn between two of them: a frame of the upstream is one such thing. So after each read there is a
-rest, for the live stream. And those who were answered take what they got, and ask for what follows, before the others
-are read for: a round that leaves them behind has to come by once for each block.
+rest, for the live stream.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from edgerelay.archive.jetstream_block import LineBlock
 from edgerelay.relay.channel import Wire
+from edgerelay.relay.read_queue import ReadQueue
 from edgerelay.relay.ring import HasHead
-from edgerelay.relay.rounds import Rounds
 from edgerelay.relay.shard_commands import History, Read
 
 __all__ = ["HasReaders", "HistoryReads"]
@@ -34,10 +33,6 @@ WORK_US: Final = 20_000
 LONGEST_REST_US: Final = 20_000
 """A read that took longer had to wait for the bucket, while the stream had time enough."""
 
-SERVED_US: Final = 500_000
-"""How long those who were answered may take: 300 readers with filters of their own, of which 20 have a turn at once,
-take some 300 ms."""
-
 B = TypeVar("B", bound=HasHead)
 
 
@@ -47,10 +42,6 @@ class HasReaders(Protocol):
     @property
     def head(self) -> int | None:
         """The newest number of the stream."""
-
-    @property
-    def moved(self) -> bool:
-        """Whether some of those who were answered may not have had all of it."""
 
 
 class HistoryReads(Generic[B]):
@@ -74,19 +65,19 @@ class HistoryReads(Generic[B]):
         self._shard = shard
         self._clock = clock
         self._spawn = spawn
-        self._rounds = Rounds()
+        self._queue = ReadQueue()
         self._is_reading = False
         self._rested_us = 0
 
     def ask(self, read: Read) -> None:
         """A reader wants what its cursor leads to."""
-        self._rounds.add(read)
+        self._queue.add(read, self._clock())
         if not self._is_reading:
             self._is_reading = True
             self._spawn(self._read_all())
 
     async def _read_all(self) -> None:
-        while (read := self._rounds.next()) is not None:
+        while (read := self._queue.next(self._clock())) is not None:
             began_us = self._clock()
             history = await self._find(read)
             if history is not None:
@@ -96,13 +87,7 @@ class HistoryReads(Generic[B]):
             await asyncio.sleep(rest_us / _S_US)
             if rest_us:
                 self._rested_us = self._clock()
-            await self._serve()
         self._is_reading = False
-
-    async def _serve(self) -> None:
-        end_us = self._clock() + SERVED_US
-        while len(self._rounds) and self._shard.moved and self._clock() < end_us:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(SHORTEST_REST_US / _S_US)
 
     def _answer_others(self, batch: B | None, wire: Wire) -> None:
         """Those who stand within what was read: nothing lacks between them and its next event.
@@ -112,12 +97,12 @@ class HistoryReads(Generic[B]):
         if batch is None:
             return
         last_seq = batch.first_seq if isinstance(batch, LineBlock) else batch.head.last_seq
-        for read in self._rounds.take(batch.head.prev_seq + 1, last_seq, has_lines=wire.has_lines):
+        for read in self._queue.take(batch.head.prev_seq + 1, last_seq, has_lines=wire.has_lines):
             self._answer(read, History(batch, 0))
 
     def _rest_us(self, began_us: int) -> int:
         now_us, head = self._clock(), self._shard.head
         if head is None or now_us - head > LIVE_US:
-            is_due = len(self._rounds) or not 0 <= now_us - self._rested_us < WORK_US
+            is_due = self._queue or not 0 <= now_us - self._rested_us < WORK_US
             return SHORTEST_REST_US if is_due else 0
         return min(max(now_us - began_us, SHORTEST_REST_US), LONGEST_REST_US)
