@@ -28,7 +28,7 @@ from expectation import Got
 from edgerelay_dev.network.reader import SUBSCRIBE
 from edgerelay_dev.network.websocket import Opcode
 
-__all__ = ["Client", "Clients", "Pace"]
+__all__ = ["SLOW_BYTES", "SLOW_S", "Client", "Clients", "Pace"]
 
 BUFFER_BYTES = 8_000_000
 """More than the largest message and one look at a socket."""

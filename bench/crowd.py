@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from bare_process import Sends
 from blows import Blows
-from clients import Client, Clients, Pace
+from clients import SLOW_BYTES, SLOW_S, Client, Clients, Pace
 from expectation import Event, Want, Witness, check_got, event_of, since
 from heap import Heap, measure_heap
 from recordings import network_of, production_recording
@@ -52,7 +52,8 @@ HISTORY = 8_000
 """Events before the crowd comes: 40 MB, of which the log keeps less than half."""
 
 SHARE_OF_BARE = 0.5
-RECORDED_STEP = 20_000
+SAMPLE = 20_000
+RECORDED_STEP = 80_000
 """Recordings have multiples of so many events, so that another run finds one."""
 
 SETTINGS = {"LOG_STOP_BYTES": "16000000", "LOG_MIN_MINUTES": "0", "CHECKPOINT_S": "10", "STUCK_S": "20"}
@@ -102,19 +103,20 @@ def narrow_wants(events: Sequence[Event], count: int) -> list[Want]:
 
 
 def everybody_wants(events: Sequence[Event]) -> Wants:
-    """Those who are live want little; the others one account or one collection."""
+    """Those who are live want little; of the others each wants four accounts, or one collection."""
     dids = sorted({event.did for event in events})
-    one = [Want(dids=frozenset([did])) for did in dids] + [Want(collections=frozenset([name])) for name in RARE]
-    return Wants(narrow_wants(events, FILTERED), list(islice(cycle(one), REPLAYING)))
+    some = [Want(dids=frozenset(four)) for four in islice(combinations(dids, 4), REPLAYING)]
+    one = [Want(collections=frozenset([name])) for name in RARE]
+    return Wants(narrow_wants(events, FILTERED), [*one, *some][:REPLAYING])
 
 
 def measure_crowd(bare: Sends, minutes: float, kills: int) -> None:
     """Run it; `bare` is what half of is aimed at. Fails unless everybody got what is due."""
-    sample = list(read_recording(production_recording(RECORDED_STEP)))
+    sample = list(read_recording(production_recording(SAMPLE)))
     events = list(map(event_of, sample))
     wants, seconds = everybody_wants(events), minutes * 60
-    each = wants.deliveries(events)
-    rate = bare.per_s * SHARE_OF_BARE / each
+    each, mean_bytes = wants.deliveries(events), sum(map(len, sample)) / len(sample)
+    rate = (bare.per_s * SHARE_OF_BARE - SLOW * SLOW_BYTES / SLOW_S / mean_bytes) / each
     row("bare sends to 1,000", f"{bare.per_s:,.0f} sends/s", f"half of it: {rate:.0f} events/s, {each:.1f} times")
     recording = production_recording(-(-int(HISTORY + rate * seconds) // RECORDED_STEP) * RECORDED_STEP)
     settings = {**SETTINGS, **({"REHEARSAL": "on"} if kills else {})}
@@ -127,8 +129,7 @@ def measure_crowd(bare: Sends, minutes: float, kills: int) -> None:
                 before = measure_heap(relay.inspector_port)
                 crowd.come()
                 crowd.come_and_stall()
-                pace = rate * sum(map(len, sample)) / len(sample)
-                crowd.live_for(seconds, pace, kills, bare)
+                crowd.live_for(seconds, rate * mean_bytes, kills, bare)
                 crowd.catch_up()
                 crowd.witness.check(read_recording(recording))
                 report_exactness(crowd)

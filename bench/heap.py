@@ -11,7 +11,8 @@ from websockets.sync.client import ClientConnection, connect
 
 __all__ = ["Heap", "measure_heap"]
 
-LIMIT_S = 60.0
+LIMIT_S = 300.0
+"""A snapshot after a crowd takes minutes."""
 BUFFER = "system / JSArrayBufferData"
 """How V8 names the bytes of an ArrayBuffer in a heap snapshot, those of a WebAssembly memory included."""
 
