@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bare_process import Sends
 from blows import Blows
 from clients import SLOW_BYTES, SLOW_S, Client, Clients, Pace
-from expectation import Event, Want, Witness, check_got, event_of, since
+from expectation import Event, Got, Want, Witness, check_got, event_of, since
 from heap import Heap, measure_heap
 from recordings import network_of, production_recording
 from relay_runs import LIMIT_S, cpu_s, relay_on, state_of, wait_for_state
@@ -61,6 +61,9 @@ SETTINGS = {"LOG_STOP_BYTES": "16000000", "LOG_MIN_MINUTES": "0", "CHECKPOINT_S"
 
 STUCK_LIMIT_S = 120.0
 CATCH_UP_LIMIT_S = 180.0
+BETWEEN_S = 0.02
+"""Of reading, while it takes seconds to see what is due: nobody may seem to stand still."""
+
 CALM_S = 2.0
 """For what the host has sent to arrive."""
 
@@ -246,7 +249,11 @@ class Crowd:
 
     def catch_up(self) -> None:
         """Read until everybody has as many events as are due, or long enough; then whether anything else comes."""
-        due = {want: self.witness.due(want) for _, want, _ in self.reading}
+        due: dict[Want, list[Got]] = {}
+        for _, want, _ in self.reading:
+            if want not in due:
+                due[want] = self.witness.due(want)
+                self.clients.read_for(BETWEEN_S)
         counts = [(member.client, len(since(due[member.want], member.first_seq))) for member in self.reading]
         has_all = lambda: all(len(client) >= count for client, count in counts)  # noqa: E731
         with suppress(TimeoutError):  # what lacks is said when it is compared

@@ -139,7 +139,8 @@ class Settings:
     """Days of history that a time cursor can reach."""
 
     unsent_bytes: int = _number(512_000, 64_000, 16 * _MB)
-    """Bytes that may wait in one client's socket before it is fed at its own pace; more if a shard has few clients."""
+    """Bytes that may wait in one client's socket before it is fed at its own pace; more if a shard has few clients,
+    less if it has more than 46 or much waits in all of them."""
 
     blind_bytes_per_s: int = _number(4 * _MB, 10_000, 1_000 * _MB)
     """Bytes a second sent to one client where the runtime cannot tell what waits in its socket. The whole network is

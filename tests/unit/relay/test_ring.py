@@ -87,3 +87,4 @@ def test_what_is_found_is_what_a_list_of_all_batches_would_find(
     holders = [each for each in kept if cursor <= each.head.last_seq]
     is_sure = bool(kept) and cursor > kept[0].head.prev_seq
     assert made.find(cursor) == (holders[0] if is_sure and holders else None)
+    assert list(made.since(cursor)) == (holders if is_sure else [])

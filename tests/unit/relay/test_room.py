@@ -21,7 +21,8 @@ MANY = 10**9
 
 
 def room(count: int, unsent_bytes: int = UNSENT_BYTES, behind_bytes: int = 0) -> Room:
-    made = Room(unsent_bytes, SHARED_UNSENT_BYTES, lambda: count)
+    made = Room(unsent_bytes, SHARED_UNSENT_BYTES)
+    made.resize(count)
     made.behind(0, behind_bytes)
     return made
 
@@ -128,7 +129,7 @@ STEPS = st.tuples(st.sampled_from(["batch", "takes", "falls", "holds", "live", "
 
 @given(st.lists(STEPS, max_size=25))
 def test_it_knows_what_waits_whoever_comes_and_goes(steps: list[tuple[str, int]]) -> None:
-    made, sockets = Room(MANY, 0, lambda: MANY), Sockets()
+    made, sockets = room(MANY, unsent_bytes=MANY), Sockets()
     for number, (step, parts) in enumerate(steps):
         size_bytes = PARTS_LEFT * 1_000 * parts
         first = next(iter(sockets.behind), None)
@@ -220,6 +221,14 @@ def test_hundreds_that_take_nothing_leave_enough_for_one_that_takes_everything(l
         made.behind(EMPTY_BYTES, 0)
         made.begin_batch()
         assert made.takes(0, EMPTY_BYTES)
+
+
+def test_when_all_fall_behind_nobody_is_live() -> None:
+    made = room(MANY)
+    made.begin_batch()
+    assert made.takes(0, 160_000)
+    made.nobody_is_live()
+    assert seen_bytes(made) == 0
 
 
 class TestMeasured:

@@ -629,6 +629,32 @@ class TestPace:
         theatre.pump()
         assert (theatre.readers["a"].got, list(theatre.reads)) == ([1, 2], [])
 
+    def test_what_was_read_beyond_the_head_is_handed_over_all_the_same(self) -> None:
+        """RelayState has newer events than the feed has brought yet."""
+        theatre = Theatre()
+        theatre.publish(1)
+        theatre.join("a", ALL)
+        theatre.shard.ring.clear()
+        theatre.history[0] = sketch(0, (1, 2, 3), PART_BYTES // 2)
+        theatre.pump()
+        theatre.serve("a")
+        theatre.deliver("a")
+        theatre.pump()
+        assert (theatre.readers["a"].got, theatre.shard.head, theatre.shard.is_pumping) == ([1, 2], 1, True)
+        theatre.readers["a"].unsent_bytes = 0
+        theatre.pump()
+        assert (theatre.readers["a"].got, theatre.shard.is_pumping) == ([1, 2, 3], False)
+
+    def test_one_for_whom_much_is_rendered_in_vain_keeps_nobody_waiting(self) -> None:
+        theatre = Theatre()
+        size = RENDERED_BYTES // 2
+        theatre.publish(*[1] * 20, frame_bytes=size, happenings=[COMMIT] * 20)
+        theatre.join("vain", ALL, LINES._replace(max_bytes=1))
+        reader = theatre.join("a", ALL)
+        theatre.pump()
+        theatre.pump()
+        assert reader.got
+
     def test_it_is_said_when_to_pump_again(self) -> None:
         theatre = Theatre()
         theatre.publish(1)

@@ -38,7 +38,11 @@ class Rig:
         self.tasks: list[Coroutine[Any, Any, None]] = []
         self.now_us = 10**9
         self.head = 0
+        self.gone: set[str] = set()
         self.reads = HistoryReads(self.find, self.answer, self, self.clock, self.tasks.append)
+
+    def awaits(self, read: Read) -> bool:
+        return read.reader not in self.gone
 
     def clock(self) -> int:
         self.now_us += 1_000
@@ -133,6 +137,15 @@ def test_who_comes_when_all_was_read_is_read_for() -> None:
         rig.reads.ask(Read(name, 12, FIREHOSE))
         rig.run()
     assert rig.answers == ["a", "b"]
+
+
+def test_nothing_is_read_for_who_has_left() -> None:
+    rig = Rig()
+    for name, cursor in ("a", 12), ("b", 22), ("c", 32):
+        rig.reads.ask(Read(name, cursor, FIREHOSE))
+    rig.gone |= {"a", "b"}
+    rig.run()
+    assert (rig.found, rig.answers) == (["c"], ["c"])
 
 
 @pytest.mark.parametrize("cursor", [12, 13, 32])

@@ -47,7 +47,7 @@ from edgerelay.runtime.memory import (
     MemorySignatures,
     MemoryUpstream,
 )
-from edgerelay.runtime.node import READ_BYTES, Node
+from edgerelay.runtime.node import READ_BATCHES, READ_BYTES, Node
 from edgerelay.runtime.replay import Replay
 from edgerelay.runtime.schema import MIGRATIONS, SCHEMA_VERSION
 from edgerelay.runtime.sql import Row, Sql, SqlError, Sqlite, SqlValue
@@ -746,6 +746,15 @@ class TestFullLog:
                     [each.frames for each in world.node.log.batches_after(head.prev_seq)][: len(batch.head.seqs)]
                 )
                 assert not (batch.head.positions or batch.head.accounts) or len(batch.head.seqs) == 1
+
+    def test_small_batches_are_joined_up_to_a_number(self, world: World) -> None:
+        world.live()
+        for seq in range(1, READ_BATCHES + 3):
+            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=500))
+            world.wait(0.1)
+        batch, _ = world.node.read(1)
+        assert batch is not None
+        assert len(batch.head.seqs) == READ_BATCHES
 
     def test_beyond_everything_there_is_nothing_yet(self, world: World) -> None:
         assert world.node.read(1) == (None, 0)

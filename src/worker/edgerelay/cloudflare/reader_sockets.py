@@ -165,12 +165,13 @@ class ReaderSockets:
         """Whether sockets that were closed still hold something."""
         return bool(self._closing)
 
-    def relieve(self, ring: Ring[Any], history_bytes: int) -> None:
+    def relieve(self, ring: Ring[Any], history: Callable[[], int]) -> None:
         """See what all of this holds in memory, and give way if the isolate has too little left."""
         now_us = self._clock()
         if 0 <= now_us - self._relieved_us < RELIEVE_US:
             return
         self._relieved_us = now_us
+        history_bytes = history()
         self._report(ring.size_bytes + history_bytes)
         if not self._budget.allows_replay:
             ring.clear()

@@ -2,7 +2,7 @@
 
 All sockets are accepted with hibernation: a shard whose readers are live and whose feed is quiet sleeps, and costs
 nothing. What outlives its memory is the sockets, with what is known of each reader, and the head, which is attached to
-the feed's socket with every batch. A reader that is behind keeps a timer, so that a shard never falls asleep with one.
+the feed's socket with every batch. A reader that has turns keeps a timer, so that a shard never falls asleep with one.
 """
 
 from __future__ import annotations
@@ -324,7 +324,7 @@ class SubscriberShard(DurableObject):
             self._tasks.spawn(self._refresh_hidden())
 
     def _relieve(self) -> None:
-        self._readers.relieve(self._shard.ring, self._shard.history_bytes)
+        self._readers.relieve(self._shard.ring, lambda: self._shard.history_bytes)
         self._shard.measured(self._readers.unsent_bytes)
 
     def _pump(self) -> None:

@@ -100,10 +100,13 @@ class Delivery(Generic[B]):
         first = head.index_of(cursor)
         hidden = self._hides(head)
         if channel == FIREHOSE and not hidden and all(head.frame_bytes):
-            return _frames(batch, first, most_bytes)
+            return _frames(batch, range(first, len(head.seqs)), most_bytes, 0)
         columns = self._columns_of(batch)
         filtered_bytes = 0 if columns.knows(channel.filter) else LOOKED_BYTES * len(head.seqs)
         picks = columns.picks(channel.filter)
+        if channel.wire is Wire.FRAMES:
+            passing = [pick.at for pick in picks if pick.at >= first and pick.at not in hidden]
+            return _frames(batch, [at for at in passing if head.frame_bytes[at]], most_bytes, filtered_bytes)
         size_bytes = looked_bytes = rendered_bytes = 0
         data: list[Any] = []
         for pick in picks[bisect_left(picks, (first,)) :]:
@@ -145,11 +148,14 @@ class Delivery(Generic[B]):
         return passing, is_rendered
 
 
-def _frames(batch: HasFrames, first: int, most_bytes: int) -> Part:
-    head = batch.head
-    end, size_bytes = first, 0
-    while end < len(head.seqs) and size_bytes < most_bytes:
-        size_bytes += head.frame_bytes[end]
-        end += 1
-    is_last = end == len(head.seqs)
-    return Part(batch.frames[first:end], size_bytes, head.last_seq + 1 if is_last else head.seqs[end], is_last, 0)
+def _frames(batch: HasFrames, indexes: Sequence[int], most_bytes: int, looked_bytes: int) -> Part:
+    """As many of these frames as are due, and at least one."""
+    head, frames = batch.head, batch.frames
+    data: list[Any] = []
+    size_bytes = 0
+    for at in indexes:
+        if size_bytes >= most_bytes:
+            return Part(data, size_bytes, head.seqs[at], False, looked_bytes)
+        data.append(frames[at])
+        size_bytes += head.frame_bytes[at]
+    return Part(data, size_bytes, head.last_seq + 1, True, looked_bytes)

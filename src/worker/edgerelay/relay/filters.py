@@ -101,7 +101,8 @@ class BatchColumns:
     def __init__(self, head: BatchHead) -> None:
         self.head = head
         self._picks: dict[Filter, tuple[Pick, ...]] = {}
-        self._picks_of_collections: dict[Filter, tuple[Pick | None, ...]] = {}
+        self._named: dict[Filter, frozenset[str]] = {}
+        """Those of the batch's collections that a filter names: many filters have the same."""
 
     def knows(self, wanted: Filter) -> bool:
         """Whether it is known what passes."""
@@ -151,17 +152,14 @@ class BatchColumns:
             indexes = [index for index in indexes if kinds[index] in wanted.kinds]
         if not wanted.names_collections:
             return tuple(map(Pick, indexes))
-        picks = self._in_collections(Filter(collections=wanted.collections, prefixes=wanted.prefixes))
-        return tuple([pick for index in indexes if (pick := picks[index]) is not None])
+        named = self._names_of(Filter(collections=wanted.collections, prefixes=wanted.prefixes))
+        return tuple([pick for index in indexes if (pick := self._pick(index, named)) is not None])
 
-    def _in_collections(self, wanted: Filter) -> tuple[Pick | None, ...]:
-        """What passes of each event, whatever its kind and account: many filters have the same collections."""
-        picks = self._picks_of_collections.get(wanted)
-        if picks is None:
-            named = frozenset(filter(wanted.has_collection, self._all_collections))
-            picks = tuple([self._pick(index, named) for index in range(len(self.head.seqs))])
-            self._picks_of_collections[wanted] = picks
-        return picks
+    def _names_of(self, wanted: Filter) -> frozenset[str]:
+        named = self._named.get(wanted)
+        if named is None:
+            named = self._named[wanted] = frozenset(filter(wanted.has_collection, self._all_collections))
+        return named
 
     def _pick(self, index: int, named: frozenset[str]) -> Pick | None:
         if self.head.kinds[index] != COMMIT:

@@ -14,7 +14,7 @@ from edgerelay.archive.batch import KINDS
 from edgerelay.relay.channel import Channel
 from edgerelay.relay.filters import COMMIT, Filter, Token
 
-__all__ = ["MAX_TOKENS", "MOST_TOKENS", "Interests"]
+__all__ = ["MAX_TOKENS", "MOST_TOKENS", "Interests", "tokens_of"]
 
 MAX_TOKENS: Final = 100
 """Tokens of one filter. One with more is looked at for each batch."""

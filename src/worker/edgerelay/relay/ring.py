@@ -6,7 +6,10 @@ does not follow the last one starts a new run.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from edgerelay.archive.batch import BatchHead
@@ -57,7 +60,14 @@ class Ring(Generic[B]):
 
         None also when an older batch, forgotten by now, could hold such an event.
         """
+        return next(self.since(cursor), None)
+
+    def since(self, cursor: int) -> Iterator[B]:
+        """That batch and all that follow it."""
         if not self._batches or cursor <= self._batches[0].head.prev_seq:
-            return None
-        holder = next(batch for batch in reversed(self._batches) if batch.head.prev_seq < cursor)
-        return holder if cursor <= holder.head.last_seq else None
+            return iter(())
+        return islice(self._batches, bisect_left(self._batches, cursor, key=_last_seq), None)
+
+
+def _last_seq(batch: HasHead) -> int:
+    return batch.head.last_seq

@@ -9,7 +9,6 @@ Whom it belongs to, and who gets what next, is `relay.shard`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 __all__ = ["CALM_BYTES", "EMPTY_BYTES", "MOST_UNSENT_BYTES", "SHARED_UNSENT_BYTES", "Room"]
@@ -36,8 +35,8 @@ PARTS_LEFT: Final = 16
 class Room:
     """What waits in the sockets of one shard, as far as they were looked at."""
 
-    def __init__(self, unsent_bytes: int, shared_bytes: int, count: Callable[[], int]) -> None:
-        """For so many sockets.
+    def __init__(self, unsent_bytes: int, shared_bytes: int) -> None:
+        """For no sockets.
 
         Args:
             unsent_bytes: what may wait in each, if they are neither few nor many (`UNSENT_BYTES`).
@@ -45,7 +44,6 @@ class Room:
         """
         self._unsent_bytes = unsent_bytes
         self._shared_bytes = shared_bytes
-        self._count = count
         self._measured_bytes = 0
         self._behind_bytes = 0
         self._live_bytes = 0
@@ -54,18 +52,23 @@ class Room:
         self._live_before_bytes = 0
         """The same after the batch before."""
 
+        self.resize(0)
+
+    def resize(self, count: int) -> None:
+        """There are so many sockets."""
+        self._share_bytes = MOST_UNSENT_BYTES // max(1, count)
+        self._most_bytes = max(self._unsent_bytes, self._shared_bytes // max(1, count))
+
     def bytes_for(self, waiting_bytes: int) -> int:
         """What may wait in one socket, in which so much waits; it gets nothing more while that is less."""
-        count = max(1, self._count())
-        most_bytes = max(self._unsent_bytes, self._shared_bytes // count)
         total_bytes = max(self._measured_bytes, self._behind_bytes + max(self._live_bytes, self._live_before_bytes))
         part_bytes = (CALM_BYTES - total_bytes) // PARTS_LEFT
-        return min(most_bytes, max(self._due_bytes(waiting_bytes), part_bytes))
+        return min(self._most_bytes, max(self._due_bytes(waiting_bytes), part_bytes))
 
     def _due_bytes(self, waiting_bytes: int) -> int:
         """What one socket may hold, however much waits in all."""
         is_empty = not waiting_bytes and self._total_bytes + EMPTY_BYTES <= MOST_UNSENT_BYTES
-        return max(MOST_UNSENT_BYTES // max(1, self._count()), EMPTY_BYTES if is_empty else 0)
+        return max(self._share_bytes, EMPTY_BYTES if is_empty else 0)
 
     @property
     def _total_bytes(self) -> int:
@@ -83,6 +86,10 @@ class Room:
         """One that was behind is live, and so much waits in its socket."""
         self._behind_bytes -= waiting_bytes
         self._live_bytes += waiting_bytes
+
+    def nobody_is_live(self) -> None:
+        """All that were live are behind; what waits in their sockets is looked at in their turns."""
+        self._live_bytes = self._live_before_bytes = 0
 
     def begin_batch(self) -> None:
         """A batch is going to be sent to all who are live."""

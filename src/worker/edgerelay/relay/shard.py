@@ -27,7 +27,7 @@ behind and time has passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from edgerelay.relay.channel import FIREHOSE, Channel
@@ -43,6 +43,7 @@ from edgerelay.relay.shard_commands import (
     Send,
     ShardCommand,
     future,
+    handed_bytes,
     outdated,
     refuse,
     refuse_future,
@@ -81,7 +82,7 @@ class Shard(Generic[B]):
         self._live = Live()
         self._unfed: dict[str, BlindPace] = {}
         self._behind: Turns[B] = Turns()
-        self._room = Room(policy.unsent_bytes, policy.shared_unsent_bytes, self.__len__)
+        self._room = Room(policy.unsent_bytes, policy.shared_unsent_bytes)
         self._is_fed = False
         self.head: int | None = None
         self.moved = False
@@ -105,15 +106,14 @@ class Shard(Generic[B]):
     @property
     def is_pumping(self) -> bool:
         """Whether `pump` must be called: a reader is behind that does not only wait for the next batch."""
-        head = self.head
-        return any(head is None or reader.cursor <= head or reader.is_doubtful for reader in self._behind)
+        return any(reader.wants_turns(self.head) for reader in self._behind)
 
     def join(self, reader: str, start: Start, now_us: int, channel: Channel = FIREHOSE) -> list[ShardCommand]:
         """A socket was accepted."""
         is_future = start.future and self._is_fed
         if is_future and not start.live_if_future:
             return refuse_future(reader)
-        self._channels[reader] = channel
+        self._enter(reader, channel)
         pace = self._new_pace()
         if start.cursor is None or is_future:
             if self._is_fed:
@@ -137,12 +137,16 @@ class Shard(Generic[B]):
     def resume(self, reader: str, channel: Channel = FIREHOSE, first_number: int = 0, now_us: int = 0) -> None:
         """A socket outlived our memory: the reader had everything when the shard fell asleep, or waited for a number
         that had not come yet."""
-        self._channels[reader] = channel
+        self._enter(reader, channel)
         if self.head is not None and first_number > self.head + 1:
             cursor = max(self.head + 1, channel.first_seq(first_number))
             self._behind.add(ReaderBehind(reader, cursor, first_number, True, now_us, self._new_pace()))
         else:
             self._add_live(reader, self._new_pace())
+
+    def _enter(self, reader: str, channel: Channel) -> None:
+        self._channels[reader] = channel
+        self._room.resize(len(self))
 
     def change(self, reader: str, channel: Channel) -> None:
         """From now on the reader wants something else."""
@@ -162,6 +166,7 @@ class Shard(Generic[B]):
             self._room.behind(behind.unsent_bytes, 0)
         self._unfed.pop(reader, None)
         self._channels.pop(reader, None)
+        self._room.resize(len(self))
 
     def feed_lost(self) -> None:
         """The feed is gone. What its next message begins with shows whether anything was missed."""
@@ -224,6 +229,11 @@ class Shard(Generic[B]):
         if reader is not None and reader.reading is not None:
             self._behind.answer(reader)
 
+    def awaits(self, read: Read) -> bool:
+        """Whether a reader still waits for an answer."""
+        reader = self._behind.get(read.reader)
+        return reader is not None and reader.reading is not None
+
     def pump(self, now_us: int) -> list[ShardCommand]:
         """Give every reader that is behind its turn, as far as what may be rendered and handed over in one goes."""
         commands: list[ShardCommand] = []
@@ -236,8 +246,8 @@ class Shard(Generic[B]):
                 sent, rendered_bytes = self._next(reader, now_us)
                 commands.extend(sent)
                 left_bytes -= rendered_bytes
-                unsent_bytes -= _handed_bytes(sent)
-                if sent:
+                unsent_bytes -= handed_bytes(sent)
+                if sent or rendered_bytes:
                     self._behind.served(reader)
             elif now_us - reader.progress_us > self._policy.stuck_s * _US:
                 self.left(reader.id)
@@ -263,6 +273,7 @@ class Shard(Generic[B]):
 
     def _fall_behind(self, now_us: int) -> None:
         assert self.head is not None
+        self._room.nobody_is_live()
         for reader, pace in self._live.clear():
             self._behind.add(ReaderBehind(reader, self.head + 1, 0, True, now_us, pace))
 
@@ -275,7 +286,7 @@ class Shard(Generic[B]):
             if is_due and self._has_room(reader, now_us):
                 sent, _ = self._next(reader, now_us)
                 commands.extend(sent)
-                unsent_bytes -= _handed_bytes(sent)
+                unsent_bytes -= handed_bytes(sent)
         return commands
 
     def _send_live(self, batch: B, now_us: int) -> list[ShardCommand]:
@@ -386,7 +397,3 @@ class Shard(Generic[B]):
 
     def _new_pace(self) -> BlindPace:
         return BlindPace(self._policy.blind_bytes_per_s)
-
-
-def _handed_bytes(commands: Sequence[ShardCommand]) -> int:
-    return sum(each.size_bytes for each in commands if isinstance(each, Send))

@@ -17,6 +17,7 @@ __all__ = [
     "SendControl",
     "ShardCommand",
     "future",
+    "handed_bytes",
     "outdated",
     "refuse",
     "refuse_future",
@@ -87,6 +88,11 @@ class CloseReader(NamedTuple):
 
 
 ShardCommand: TypeAlias = Send | SendControl | Read | CloseReader
+
+
+def handed_bytes(commands: Sequence[ShardCommand]) -> int:
+    """Bytes of all messages that are sent, to one reader each."""
+    return sum([each.size_bytes for each in commands if isinstance(each, Send)])
 
 
 def outdated(reader: str) -> SendControl:

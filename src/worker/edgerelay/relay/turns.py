@@ -61,6 +61,10 @@ class ReaderBehind(Generic[B]):
     look_us: int = 0
     """When its rest ends."""
 
+    def wants_turns(self, head: int | None) -> bool:
+        """Whether it does not only wait for the batch that its cursor lies in."""
+        return head is None or self.cursor <= head or self.is_doubtful or self.batch is not None
+
 
 class Turns(Generic[B]):
     """All that are behind, by their names, in the order of their turns."""

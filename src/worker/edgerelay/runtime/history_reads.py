@@ -43,6 +43,9 @@ class HasReaders(Protocol):
     def head(self) -> int | None:
         """The newest number of the stream."""
 
+    def awaits(self, read: Read) -> bool:
+        """Whether whoever asked still waits for an answer."""
+
 
 class HistoryReads(Generic[B]):
     """The reads of one shard."""
@@ -78,6 +81,8 @@ class HistoryReads(Generic[B]):
 
     async def _read_all(self) -> None:
         while (read := self._queue.next(self._clock())) is not None:
+            if not self._shard.awaits(read):
+                continue  # it has left
             began_us = self._clock()
             history = await self._find(read)
             if history is not None:

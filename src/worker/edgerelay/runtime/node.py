@@ -13,7 +13,7 @@ Its upstream is paused at the start until `recover` has looked into the archive.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from edgerelay.archive.batch import Batch, BatchHead, join_batches
 from edgerelay.config import Settings
@@ -46,11 +46,14 @@ from edgerelay.runtime.sql import Sql, SqlError
 from edgerelay.runtime.sweep import GRACE_US
 from edgerelay.runtime.verification import VettingVerifier
 
-__all__ = ["READ_BYTES", "Node"]
+__all__ = ["READ_BATCHES", "READ_BYTES", "Node"]
 
 READ_BYTES = 384_000
 """Bytes of the log that a reader gets at once, or one batch more, as large as a block of the archive: to ask takes some
 milliseconds, and a batch of the real network has 80 KB."""
+
+READ_BATCHES = 64
+"""Batches that a reader gets at once, where they are small: each is a row to read."""
 
 _S_US = 1_000_000
 _MINUTE_US = 60 * _S_US
@@ -249,14 +252,12 @@ class Node:
             self._events.append(DirectoryChanged(is_down))
 
     def _follow(self, event: Event) -> None:
-        if isinstance(event, TimePassed):
-            self._look_at_log()
         commands = self.relay.handle(event, self._ports.clock())
         for command in commands:
             answer = self._interpreter.carry_out(command)
             if answer is not None:
                 self._events.append(answer)
-        if any(isinstance(command, Append | Checkpoint) for command in commands):
+        if isinstance(event, TimePassed) or any(isinstance(command, Append | Checkpoint) for command in commands):
             self._look_at_log()
 
     def _look_at_log(self) -> None:
@@ -283,15 +284,26 @@ class Node:
         what follows it, up to `READ_BYTES`; and the number up to which everything is forgotten."""
         batches: list[Batch] = []
         size_bytes, missing_up_to = 0, self.log.missing_up_to
-        while size_bytes < READ_BYTES and (batch := self.relay.ring.find(cursor) or self.log.read(cursor)) is not None:
+        for batch in self._since(cursor):
             batches.append(batch)
             size_bytes += batch.size_bytes
-            cursor = batch.head.last_seq + 1
+            if size_bytes >= READ_BYTES or len(batches) >= READ_BATCHES:
+                break
         if not batches:
             return None, missing_up_to
         joined = batches[0] if len(batches) == 1 else join_batches(batches)
         # The ring may still hold what the log has forgotten.
         return joined, min(missing_up_to, joined.head.prev_seq)
+
+    def _since(self, cursor: int) -> Iterator[Batch]:
+        """The batches from a cursor on: those of the log, until the ring has what follows."""
+        if self.relay.ring.find(cursor) is None:
+            for batch in self.log.batches_after(cursor - 1):
+                yield batch
+                cursor = batch.head.last_seq + 1
+                if self.relay.ring.find(cursor) is not None:
+                    break
+        yield from self.relay.ring.since(cursor)
 
     def known_host(self, did: str) -> str | None:
         """The host that an account's identity names, as an origin; None if the identity is not known, or too old."""

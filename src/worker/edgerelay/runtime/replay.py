@@ -25,8 +25,8 @@ from edgerelay.runtime.ports import LogSink
 __all__ = ["RelayAwayError", "Replay"]
 
 RECENT_BATCHES: Final = 4
-"""Batches of the log that are kept for readers that catch up together; one has 1 MB at most (`BATCH_BYTES`), or 5 MB if
-it is one large event."""
+"""Pieces of the log that are kept for readers that catch up together; one has 1.4 MB at most (`READ_BYTES` and a
+batch), or 5 MB more if its last event is that large."""
 
 B = TypeVar("B", bound=HasHead)
 
