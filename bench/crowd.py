@@ -20,7 +20,7 @@ from clients import SLOW_BYTES, SLOW_S, Client, Clients, Pace
 from expectation import Event, Got, Want, Witness, check_got, event_of, since
 from heap import Heap, measure_heap
 from recordings import network_of, production_recording
-from relay_runs import LIMIT_S, cpu_s, relay_on, state_of, wait_for_state
+from relay_runs import LIMIT_S, cpu_s, relay_on, state_of
 from table import row, spread, target
 
 from edgerelay_dev.network import NetworkProcess
@@ -51,7 +51,12 @@ LARGEST_SHARE = 0.02
 HISTORY = 8_000
 """Events before the crowd comes: 40 MB, of which the log keeps less than half."""
 
+PAST_SHARE = 0.75
+"""Of the history, for those of whom half begin at its beginning and half anywhere in it."""
+
 SHARE_OF_BARE = 0.5
+"""What all deliveries together are of bare sends."""
+
 SAMPLE = 20_000
 RECORDED_STEP = 80_000
 """Recordings have multiples of so many events, so that another run finds one."""
@@ -90,12 +95,14 @@ class Wants(NamedTuple):
     live: list[Want]
     replaying: list[Want]
 
-    def deliveries(self, events: Sequence[Event]) -> float:
-        """Of one event, to everybody who reads at full pace."""
-        shares = [sum(map(want.passes, events)) / len(events) for want in [*self.live, *self.replaying]]
-        if max(shares[: len(self.live)]) > LARGEST_SHARE:
-            raise AssertionError(f"a filter lets {max(shares[: len(self.live)]):.1%} of the events pass")
-        return WHOLE + sum(shares)
+    def deliveries(self, events: Sequence[Event]) -> tuple[float, float]:
+        """Of one event, to those who begin live and read at full pace, and to those who begin in the past."""
+        live, replaying = (
+            [sum(map(want.passes, events)) / len(events) for want in wants] for wants in (self.live, self.replaying)
+        )
+        if max(live) > LARGEST_SHARE:
+            raise AssertionError(f"a filter lets {max(live):.1%} of the events pass")
+        return WHOLE + sum(live), sum(replaying)
 
 
 def narrow_wants(events: Sequence[Event], count: int) -> list[Want]:
@@ -106,9 +113,9 @@ def narrow_wants(events: Sequence[Event], count: int) -> list[Want]:
 
 
 def everybody_wants(events: Sequence[Event]) -> Wants:
-    """Those who are live want little; of the others each wants four accounts, or one collection."""
+    """Those who are live want little; of the others each wants six accounts, or one collection."""
     dids = sorted({event.did for event in events})
-    some = [Want(dids=frozenset(four)) for four in islice(combinations(dids, 4), REPLAYING)]
+    some = [Want(dids=frozenset(six)) for six in islice(combinations(dids, 6), REPLAYING)]
     one = [Want(collections=frozenset([name])) for name in RARE]
     return Wants(narrow_wants(events, FILTERED), [*one, *some][:REPLAYING])
 
@@ -118,9 +125,12 @@ def measure_crowd(bare: Sends, minutes: float, kills: int) -> None:
     sample = list(read_recording(production_recording(SAMPLE)))
     events = list(map(event_of, sample))
     wants, seconds = everybody_wants(events), minutes * 60
-    each, mean_bytes = wants.deliveries(events), sum(map(len, sample)) / len(sample)
-    rate = (bare.per_s * SHARE_OF_BARE - SLOW * SLOW_BYTES / SLOW_S / mean_bytes) / each
-    row("bare sends to 1,000", f"{bare.per_s:,.0f} sends/s", f"half of it: {rate:.0f} events/s, {each:.1f} times")
+    (live, replaying), mean_bytes = wants.deliveries(events), sum(map(len, sample)) / len(sample)
+    past = replaying * HISTORY * PAST_SHARE / seconds
+    slow = SLOW * SLOW_BYTES / SLOW_S / mean_bytes
+    rate = (bare.per_s * SHARE_OF_BARE - past - slow) / (live + replaying)
+    row("bare sends to 1,000", f"{bare.per_s:,.0f} sends/s", f"half of it: {rate:.0f} events/s")
+    row("of each event", f"{live:.1f} live, {replaying:.1f} to those who catch up")
     recording = production_recording(-(-int(HISTORY + rate * seconds) // RECORDED_STEP) * RECORDED_STEP)
     settings = {**SETTINGS, **({"REHEARSAL": "on"} if kills else {})}
     with network_of(recording, "--replay-restamp") as network:
@@ -134,10 +144,10 @@ def measure_crowd(bare: Sends, minutes: float, kills: int) -> None:
                 crowd.come_and_stall()
                 crowd.live_for(seconds, rate * mean_bytes, kills, bare)
                 crowd.catch_up()
-                crowd.witness.check(read_recording(recording))
-                report_exactness(crowd)
                 if not kills:
                     report_endings(crowd)
+                crowd.witness.check(read_recording(recording))
+                report_exactness(crowd)
             time.sleep(SETTLE_S)
             report_memory(before, measure_heap(relay.inspector_port))
 
@@ -312,18 +322,19 @@ def report_exactness(crowd: Crowd) -> None:
 
 def report_endings(crowd: Crowd) -> None:
     """Those who never read, and nobody else, were ended by name, and had got what is due until then."""
-    is_ended = lambda state: bool(state["endings"].get("too_slow", 0) >= STALLED)  # noqa: E731
-    endings = wait_for_state(crowd.relay, is_ended, STUCK_LIMIT_S)["endings"]
+    ended = lambda: int(state_of(crowd.relay)["endings"].get("too_slow", 0))  # noqa: E731
+    crowd.clients.read_until(lambda: ended() >= STALLED, STUCK_LIMIT_S, "those who never read were ended")
+    endings, reading = ended(), crowd.reading + crowd.slow
+    closed = sum(len(client.closings) for client, _, _ in reading)
+    if closed or endings > STALLED:
+        raise AssertionError(f"{closed} who read were closed; {endings} were ended as too_slow")
     due = crowd.witness.due(Want())
     for client, _, first_seq in crowd.stalled:
         crowd.clients.read_to_end(client, LIMIT_S)
         if client.closings != ["ConsumerTooSlow"]:
             raise AssertionError(f"one who does not read was closed with {client.closings}")
         check_got(client.got, due, first_seq, is_whole=False)
-    ended = sum(len(client.closings) for client, _, _ in crowd.reading + crowd.slow)
-    if ended or endings["too_slow"] > STALLED:
-        raise AssertionError(f"{ended} who read were closed; {endings}")
-    row("not reading: ended as too_slow", f"{len(crowd.stalled)} clients", str(endings))
+    row("not reading: ended as too_slow", f"{len(crowd.stalled)} clients")
 
 
 def report_memory(before: Heap, after: Heap) -> None:
