@@ -31,6 +31,7 @@ __all__ = [
     "measure_flow",
     "read_for",
     "relay_on",
+    "resident_bytes",
     "state_of",
     "time_of",
     "wait_for_state",
@@ -82,6 +83,12 @@ def cpu_s(process_id: int | None) -> float:
         return 0.0
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(process_id: int | None) -> int:
+    """What a process has in memory; 0 where there is no /proc."""
+    statm = Path(f"/proc/{process_id}/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 @contextmanager
