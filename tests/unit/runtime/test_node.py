@@ -7,7 +7,7 @@ is in the log with what the host did.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -660,13 +660,17 @@ class TestStorage:
         assert world.shown == world.durable()
 
 
+def send_large(world: World, seqs: Iterable[int]) -> None:
+    """Let the host send events of 1.9 MB, one every 0.1 s."""
+    for seq in seqs:
+        world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
+        world.wait(0.1)
+
+
 class TestFullLog:
     def test_the_upstream_pauses_until_there_is_room(self, tmp_path: Path) -> None:
         world = World(tmp_path / "state", LOG_STOP_BYTES="8000000", LOG_MIN_MINUTES="1")
-        world.live()
-        for seq in range(1, 6):
-            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
-            world.wait(0.1)
+        send_large(world.live(), range(1, 6))
         world.deliver(TimePassed())
         assert (world.pauses, world.upstream.connection) == ([PauseReason.ARCHIVE], None)
         assert world.log.named("hot_log_full") == [{}]
@@ -697,14 +701,10 @@ class TestFullLog:
 
     def test_a_pause_that_only_waited_for_a_checkpoint_ends_with_it(self, tmp_path: Path) -> None:
         world = World(tmp_path / "state", LOG_STOP_BYTES="8000000", LOG_MIN_MINUTES="0", CHECKPOINT_S="3600")
-        world.live()
-        for seq in range(1, 5):
-            world.upstream.send(frames.commit(seq, ALICE, frames.tid(seq), size_bytes=1_900_000))
-            world.wait(0.1)
+        send_large(world.live(), range(1, 5))
         world.archive()
         assert world.log.named("hot_log_full") == []
-        world.upstream.send(frames.commit(5, ALICE, frames.tid(5), size_bytes=1_900_000))
-        world.wait(0.1)
+        send_large(world, [5])
         assert (world.log.named("hot_log_full"), world.pauses) == ([{}], [])
 
     def test_what_the_ring_still_holds_is_not_missing(self, tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ class Room:
         part_bytes = (CALM_BYTES - total_bytes) // PARTS_LEFT
         return min(self._most_bytes, max(self._due_bytes(waiting_bytes), part_bytes))
 
+    def is_left(self, waiting_bytes: int) -> bool:
+        """Whether one socket, in which so much waits, gets more."""
+        return waiting_bytes <= self.bytes_for(waiting_bytes)
+
     def _due_bytes(self, waiting_bytes: int) -> int:
         """What one socket may hold, however much waits in all."""
         is_empty = not waiting_bytes and self._total_bytes + EMPTY_BYTES <= MOST_UNSENT_BYTES
@@ -99,7 +103,7 @@ class Room:
         """Whether one who is live gets so much of the batch, in whose socket so much waits; then that waits, too."""
         now_bytes = waiting_bytes + size_bytes
         fits = now_bytes <= self._due_bytes(waiting_bytes) or self._total_bytes + now_bytes <= CALM_BYTES
-        has_room = fits and waiting_bytes <= self.bytes_for(waiting_bytes)
+        has_room = fits and self.is_left(waiting_bytes)
         if has_room:
             self._live_bytes += now_bytes
         return has_room

@@ -153,7 +153,7 @@ class Shard(Generic[B]):
         before = self._channels.get(reader)
         if before is None:
             return
-        pace = self._live.remove(reader, self._channels.get(reader))
+        pace = self._live.remove(reader, before)
         self._channels[reader] = channel
         if pace is not None:
             self._add_live(reader, pace)
@@ -317,7 +317,7 @@ class Shard(Generic[B]):
     def _has_room(self, reader: ReaderBehind[B], now_us: int) -> bool:
         unsent = self._unsent(reader.id)
         waiting_bytes = reader.pace.waiting_bytes(now_us) if unsent is None else unsent
-        has_room = waiting_bytes <= self._room.bytes_for(waiting_bytes)
+        has_room = self._room.is_left(waiting_bytes)
         if has_room or unsent is None or waiting_bytes < reader.unsent_bytes or now_us < reader.progress_us:
             reader.progress_us = now_us
         self._holds(reader, waiting_bytes)
@@ -373,11 +373,7 @@ class Shard(Generic[B]):
         self.moved = True
         self._go_live(reader)
         sent: list[ShardCommand] = [Send((reader.id,), part.messages, part.size_bytes)] if part.messages else []
-        if (
-            part.is_last
-            and reader.unsent_bytes <= self._room.bytes_for(reader.unsent_bytes)
-            and self._lacks(reader.cursor)
-        ):
+        if part.is_last and self._room.is_left(reader.unsent_bytes) and self._lacks(reader.cursor):
             sent.append(self._read(reader))
         return sent, part.rendered_bytes
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from edgerelay.relay.channel import Channel
 from edgerelay.relay.pace import BlindPace
@@ -116,7 +116,7 @@ class Turns(Generic[B]):
         reader.reading = None
         self._in_turn[reader.id] = reader
 
-    def served(self, reader: ReaderBehind[Any]) -> None:
+    def served(self, reader: ReaderBehind[B]) -> None:
         """A reader got something: the others come first next time."""
         if reader.id in self._in_turn:
             self._in_turn[reader.id] = self._in_turn.pop(reader.id)

@@ -31,7 +31,7 @@ WORK_US: Final = 20_000
 """For one reader alone, without a live stream: for so long there is no rest."""
 
 LONGEST_REST_US: Final = 20_000
-"""A read that took longer had to wait for the bucket, while the stream had time enough."""
+"""A read that took longer had to wait for others, such as the bucket, while the stream had time enough."""
 
 B = TypeVar("B", bound=HasHead)
 
